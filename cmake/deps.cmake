@@ -1,0 +1,28 @@
+# Every dependency, each with the Debian package that a stranger has to install.
+find_package(PkgConfig REQUIRED)
+
+# dependency(TARGET "debian package" MODULE [MODULE ...]): the first pkg-config module found.
+function(dependency target package)
+	foreach(module ${ARGN})
+		pkg_check_modules(${target} QUIET IMPORTED_TARGET ${module})
+		if(${target}_FOUND)
+			add_library(dep::${target} ALIAS PkgConfig::${target})
+			return()
+		endif()
+	endforeach()
+	message(FATAL_ERROR "${ARGN} not found: install Debian's package ${package}")
+endfunction()
+
+dependency(curl libcurl4-openssl-dev libcurl>=7.88)
+dependency(crypto libssl-dev libcrypto>=3.0)
+dependency(msgpack "libmsgpack-dev (libmsgpack-c-dev from trixie on)" msgpack-c msgpack)
+dependency(archive libarchive-dev libarchive>=3.6)
+dependency(isal libisal-dev libisal>=2.30)
+dependency(zstd libzstd-dev libzstd>=1.5)
+dependency(seccomp libseccomp-dev libseccomp>=2.5)
+dependency(cap libcap-dev libcap)
+dependency(jansson libjansson-dev jansson>=2.13)
+dependency(tomlplusplus libtomlplusplus-dev tomlplusplus>=3.0)
+if(BULKHEAD_TESTS)
+	dependency(cmocka libcmocka-dev cmocka)
+endif()
