@@ -1,0 +1,85 @@
+/* Every limit of the project, in one block: hard maxima, in bytes unless the comment names another
+ * unit. Configuration may lower some of them, never pass them. Tests try each at N and at N + 1. */
+#ifndef BULKHEAD_BASE_LIMITS_H
+#define BULKHEAD_BASE_LIMITS_H
+
+#define KiB(n) ((uint64_t)(n) << 10)
+#define MiB(n) ((uint64_t)(n) << 20)
+#define GiB(n) ((uint64_t)(n) << 30)
+
+/* Documents: index, manifest, config. */
+#define LIMIT_DOCUMENT MiB(4)
+#define LIMIT_JSON_DEPTH 32
+#define LIMIT_JSON_KEYS 4096 /* keys of one object */
+#define LIMIT_JSON_STRING KiB(64)
+#define LIMIT_INDEX_ENTRIES 1024
+#define LIMIT_LAYERS 127 /* layers of an image: storage 1.43 mounts at most 128 lowers */
+#define LIMIT_MEDIA_TYPE 128
+#define LIMIT_CONFIG_TEXT 4096 /* one typed text field of a config (user, os, architecture) */
+
+/* Layers. */
+#define LIMIT_LAYER_HARD GiB(256) /* compressed, and uncompressed */
+#define LIMIT_LAYER_DEFAULT GiB(16)
+#define LIMIT_IMAGE_HARD GiB(256)
+#define LIMIT_IMAGE_DEFAULT GiB(64)
+#define LIMIT_RATIO 1000		/* uncompressed : compressed ... */
+#define LIMIT_RATIO_FREE MiB(256)	/* ... counted only beyond this much output */
+#define LIMIT_ZSTD_WINDOW_LOG 27
+#define LIMIT_LAYER_ENTRIES 4000000 /* entries of one tar */
+#define LIMIT_PATH_DEPTH 128	    /* components */
+#define LIMIT_PATH 4095
+#define LIMIT_COMPONENT 255
+#define LIMIT_PAX_HEADER MiB(1)
+#define LIMIT_PAX_VALUE KiB(64)
+#define LIMIT_XATTRS 64 /* of one entry */
+#define LIMIT_XATTR_BYTES KiB(64)
+#define LIMIT_SPARSE_REGIONS 65536
+#define LIMIT_OWNERS 4096 /* distinct owner ids of each kind a layer */
+#define LIMIT_MTIME (INT64_C(1) << 33) /* seconds */
+
+/* The registry's side. */
+#define LIMIT_TOKEN_BODY MiB(1)
+#define LIMIT_ERROR_BODY KiB(8)
+#define LIMIT_HEADER_BYTES KiB(300)
+#define LIMIT_HEADERS 1000 /* header lines of one response */
+#define LIMIT_URL 8192
+#define LIMIT_HOST 253
+#define LIMIT_SECRET KiB(16)
+#define LIMIT_REDIRECTS 5 /* of one request */
+#define LIMIT_ADDRESSES 16 /* of one host */
+
+/* References. */
+#define LIMIT_NAME 512 /* a normalised reference with tag and digest */
+#define LIMIT_REPOSITORY 255
+#define LIMIT_TAG 128
+
+/* Store. */
+#define LIMIT_STORE_JSON MiB(64) /* layers.json, images.json */
+#define LIMIT_STORE_RECORDS 100000
+#define LIMIT_IMAGE_NAMES 256
+#define LIMIT_IMAGE_MANIFESTS 64
+#define LIMIT_ACCESS_PROOFS 32
+#define LIMIT_TAR_SPLIT_SEGMENT MiB(1)
+
+/* Policy and configuration files. */
+#define LIMIT_POLICY MiB(1)
+#define LIMIT_POLICY_SCOPES 1024
+#define LIMIT_CONFIG_FILE MiB(1)
+
+/* Messages. */
+#define LIMIT_PACKET KiB(64)
+#define LIMIT_MESSAGE_FDS 4
+#define LIMIT_MESSAGE_FIELDS 24
+#define LIMIT_LOG_TEXT 4096
+
+/* Time, in seconds. */
+#define LIMIT_DIAL_SECONDS 12	   /* name resolution and connect together */
+#define LIMIT_FIRST_BYTE_SECONDS 60 /* from request to the first byte of its answer */
+#define LIMIT_STALL_SECONDS 60	   /* without a byte of a body */
+#define LIMIT_DOCUMENT_SECONDS 10  /* CPU seconds of a document room */
+
+/* Concurrency. */
+#define LIMIT_LAYERS_IN_FLIGHT 3 /* of one pull */
+#define LIMIT_ROOMS 64		 /* alive at once, the size of a uid block */
+
+#endif
