@@ -12,7 +12,9 @@
 #define LIMIT_JSON_DEPTH 32
 #define LIMIT_JSON_KEYS 4096 /* keys of one object */
 #define LIMIT_JSON_STRING KiB(64)
+#define LIMIT_JSON_VALUES 200000 /* of one text: a tree takes up to 300 bytes a value */
 #define LIMIT_INDEX_ENTRIES 1024
+#define LIMIT_RENDERED MiB(32) /* JSON text made for inspect: escapes can lengthen it */
 #define LIMIT_LAYERS 127 /* layers of an image: storage 1.43 mounts at most 128 lowers */
 #define LIMIT_MEDIA_TYPE 128
 #define LIMIT_CONFIG_TEXT 4096 /* one typed text field of a config (user, os, architecture) */
@@ -65,6 +67,7 @@
 #define LIMIT_POLICY MiB(1)
 #define LIMIT_POLICY_SCOPES 1024
 #define LIMIT_CONFIG_FILE MiB(1)
+#define LIMIT_CONFIG_LIST 1024 /* entries of one list or table of a configuration file */
 
 /* Messages. */
 #define LIMIT_PACKET KiB(64)
