@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void
+static void PRINTF(3, 0)
 err_fill(struct err *e, enum err_class code, const char *fmt, va_list ap)
 {
 	e->code = code;
