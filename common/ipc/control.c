@@ -1,0 +1,45 @@
+#include "common/ipc/control.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+int
+control_open(struct chan *c, enum room self, unsigned landlock_abi, const char *landlock)
+{
+	int r = chan_init(c, CONTROL_FD, CH_control, self, ROOM_SUPERVISOR);
+	if (r < 0)
+		return r;
+	struct ipc_msg m = IPC_MSG(hello, .room = self, .landlock_abi = landlock_abi,
+	    .landlock = span_str(landlock ? landlock : ""));
+	memcpy(m.hello.schema, ipc_schema_hash, sizeof(m.hello.schema));
+	return chan_send(c, &m);
+}
+
+void
+control_log(struct chan *c, enum log_level level, const char *fmt, ...)
+{
+	char text[LIMIT_LOG_TEXT + 1], safe[LIMIT_LOG_TEXT + 1];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	span_escape(span_str(text), safe, sizeof(safe));
+	struct ipc_msg m = IPC_MSG(log, .level = level, .text = span_str(safe));
+	int r = chan_send(c, &m);
+	(void)r; /* a log that does not fit is lost; the supervisor's end is seen
+		    elsewhere */
+}
+
+int
+control_wait(struct chan *c, struct ipc_msg *m, int timeout_ms)
+{
+	const char *why;
+	int r = chan_recv_wait(c, m, timeout_ms, &why);
+
+	if (r == 0 && m->type == MSG_stop)
+		r = CHAN_CLOSED;
+	if (r == 0)
+		c->phase = IPC_RUN;
+	return r;
+}

@@ -1,0 +1,45 @@
+/* The enumerations that travel in messages (schema.def names them beside the fields). */
+#ifndef BULKHEAD_IPC_VALUES_H
+#define BULKHEAD_IPC_VALUES_H
+
+enum apply_mode { APPLY_UNTAR = 0, APPLY_CHECK = 1, APPLY_ERASE = 2 };
+enum fetch_scheme { SCHEME_HTTP = 0, SCHEME_HTTPS = 1 };
+enum fetch_auth { AUTH_NONE = 0, AUTH_FILES = 1, AUTH_GIVEN = 2 };
+/* BASIC: "user:password"; IDENTITY: an OAuth2 refresh token; BEARER: a registry token. */
+enum secret_kind {
+	SECRET_NONE = 0,
+	SECRET_BASIC = 1,
+	SECRET_IDENTITY = 2,
+	SECRET_BEARER = 3
+};
+enum auth_scheme { CHALLENGE_NONE = 0, CHALLENGE_BEARER = 1, CHALLENGE_BASIC = 2 };
+/* An address is refused when its class is below the floor: a redirect from a public
+ * registry may lead to public addresses only, one from a loopback registry anywhere. */
+enum address_floor { FLOOR_LOOPBACK = 0, FLOOR_PRIVATE = 1, FLOOR_PUBLIC = 2 };
+enum fetch_kind { FETCH_MANIFEST = 0, FETCH_CONFIG = 1, FETCH_LAYER = 2 };
+/* TOP: whatever the name leads to, index or manifest. */
+enum document_kind { DOC_TOP = 0, DOC_MANIFEST = 1, DOC_CONFIG = 2 };
+enum compression { COMPRESSION_NONE = 0, COMPRESSION_GZIP = 2, COMPRESSION_ZSTD = 4 };
+/* VERDICT_ONLY: resolve and judge, store nothing (can-pull); REMOTE: inspect --remote. */
+enum pull_mode {
+	PULL_ALWAYS = 0,
+	PULL_MISSING = 1,
+	PULL_NEVER = 2,
+	PULL_NEWER = 3,
+	PULL_VERDICT_ONLY = 4,
+	PULL_REMOTE = 5,
+};
+enum layer_state {
+	LAYER_PRESENT = 0,
+	LAYER_WANTED = 1,
+	LAYER_WAITING = 2,
+	LAYER_DONE = 3
+};
+enum pull_stage {
+	STAGE_FETCH = 0,
+	STAGE_CHECK = 1,
+	STAGE_COMMIT = 2,
+};
+enum config_kind { CONFIG_BULKHEAD = 0, CONFIG_STORAGE = 1, CONFIG_AUTH = 2 };
+
+#endif
