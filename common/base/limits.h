@@ -37,6 +37,7 @@
 #define LIMIT_XATTR_BYTES KiB(64)
 #define LIMIT_SPARSE_REGIONS 65536
 #define LIMIT_OWNERS 4096 /* distinct owner ids of each kind a layer */
+#define LIMIT_DIRECTORY_NAMES MiB(64) /* of one layer, remembered for their times */
 #define LIMIT_MTIME (INT64_C(1) << 33) /* seconds */
 
 /* The registry's side. */
