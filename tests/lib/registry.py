@@ -270,8 +270,8 @@ class Scripted:
             while not self.closed.is_set():
                 while b"\r\n\r\n" not in rest:
                     piece = conn.recv(65536)
-                    if not piece:
-                        return
+                    if not piece or (not rest and piece[0] == 0x16 and not self.tls):
+                        return  # peers try TLS first; a silent server would cost them 10 s
                     with self.lock:
                         self.raw.append(piece)
                     rest += piece
