@@ -1,0 +1,39 @@
+/* inspect_tool CONFIG MANIFEST FACTS: inspect_local over three files, for
+ * inspect_podman.py. */
+#include "common/base/fd.h"
+#include "common/base/limits.h"
+#include "worker-store/document/inspect.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct span
+slurp(const char *path)
+{
+	uint8_t *p = NULL;
+	size_t n = 0;
+	FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fd_read_whole(fd, LIMIT_DOCUMENT, &p, &n)) {
+		perror(path);
+		exit(1);
+	}
+	return span_of(p, n);
+}
+
+int
+main(int argc, char **argv)
+{
+	CLEANUP(jw_free) struct jw w = {0};
+	struct err e = {0};
+
+	if (argc != 4)
+		return 64;
+	if (inspect_local(slurp(argv[1]), slurp(argv[2]), slurp(argv[3]), &w, &e)) {
+		fprintf(stderr, "%s\n", e.text);
+		return 1;
+	}
+	fwrite(w.p, 1, w.n, stdout);
+	return 0;
+}
