@@ -4,15 +4,21 @@
 #include <stdio.h>
 
 int
+control_hello(struct chan *c, enum room self, unsigned landlock_abi, const char *landlock)
+{
+	struct ipc_msg m = IPC_MSG(hello, .room = self, .landlock_abi = landlock_abi,
+	    .landlock = span_str(landlock ? landlock : ""));
+
+	memcpy(m.hello.schema, ipc_schema_hash, sizeof(m.hello.schema));
+	return chan_send(c, &m);
+}
+
+int
 control_open(struct chan *c, enum room self, unsigned landlock_abi, const char *landlock)
 {
 	int r = chan_init(c, CONTROL_FD, CH_control, self, ROOM_SUPERVISOR);
-	if (r < 0)
-		return r;
-	struct ipc_msg m = IPC_MSG(hello, .room = self, .landlock_abi = landlock_abi,
-	    .landlock = span_str(landlock ? landlock : ""));
-	memcpy(m.hello.schema, ipc_schema_hash, sizeof(m.hello.schema));
-	return chan_send(c, &m);
+
+	return r < 0 ? r : control_hello(c, self, landlock_abi, landlock);
 }
 
 void

@@ -13,6 +13,10 @@ enum log_level { LOG_ERROR = 3, LOG_WARNING = 4, LOG_INFO = 6, LOG_DEBUG = 7 };
 int control_open(struct chan *c, enum room self, unsigned landlock_abi,
     const char *landlock) MUST_CHECK;
 
+/* HELLO on a channel opened otherwise (port_open). 0 or -errno. */
+int control_hello(struct chan *c, enum room self, unsigned landlock_abi,
+    const char *landlock) MUST_CHECK;
+
 /* One line for the supervisor's log; cut to LIMIT_LOG_TEXT, never blocks, never fails
  * loudly. */
 void control_log(struct chan *c, enum log_level level, const char *fmt, ...) PRINTF(3, 4);

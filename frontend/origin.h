@@ -1,0 +1,32 @@
+/* Where a reference's registry is, and whom a registry may send us to. Pure. */
+#ifndef BULKHEAD_FRONTEND_ORIGIN_H
+#define BULKHEAD_FRONTEND_ORIGIN_H
+
+#include "common/ref/ref.h"
+#include "common/ref/url.h"
+
+/* The registry of a reference. */
+struct registry {
+	struct url url; /* https origin; plain http only by registry_plain */
+	char repository[LIMIT_REPOSITORY + 1]; /* as in /v2/<repository>/ */
+	char auth_host[LIMIT_REPOSITORY +
+		       1]; /* the domain under which files keep its secret */
+	bool insecure;	   /* certificate not checked, plain HTTP as a last resort */
+};
+
+/* docker.io is registry-1.docker.io, as for every other program. insecure: host[:port] or
+ * a CIDR range of addresses a line. 0, or negative with the reason. */
+int registry_of(const struct ref *r, struct span insecure, struct registry *out,
+    struct err *e) MUST_CHECK;
+
+/* Whether the host is loopback by its spelling: localhost, 127.0.0.0/8, ::1. */
+bool host_is_loopback(const char *host);
+
+/* Whether a token server may be sent the registry's secret: never from https to http; and
+ * only to the registry's own host, or one that shares its last two labels, or from a
+ * loopback registry to loopback. Without a secret any server that url_may_lead allows may
+ * be asked. 0, or ERR_AUTH. */
+int realm_may_see_secret(
+    const struct url *registry, const struct url *realm, struct err *e) MUST_CHECK;
+
+#endif
