@@ -1,0 +1,181 @@
+#include "supervisor/files.h"
+
+#include "common/base/fd.h"
+#include "common/base/limits.h"
+#include "supervisor/crypto.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define POLICY_FILE "/etc/containers/policy.json"
+#define CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
+#define LIMIT_CAS MiB(4)
+
+static int
+make_parents(const char *path, struct err *e)
+{
+	char part[LIMIT_PATH + 1];
+
+	if (path[0] != '/' || strlen(path) > LIMIT_PATH)
+		return err_set(e, ERR_USAGE, "%s: not an absolute path", path);
+	snprintf(part, sizeof(part), "%s", path);
+	for (char *at = part + 1; (at = strchr(at, '/')); *at++ = '/') {
+		*at = 0;
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return err_errno(e, errno, "cannot make %s", part);
+	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, errno, "cannot make %s", path);
+	return 0;
+}
+
+static int
+check_root(const char *path, int fd, bool graph, struct err *e)
+{
+	struct stat st;
+	struct statfs fs;
+
+	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+		return err_errno(e, errno, "%s", path);
+	if (st.st_uid != 0)
+		return err_set(e, ERR_USAGE,
+		    "%s belongs to uid %u: only a directory of root's can be a store",
+		    path, (unsigned)st.st_uid);
+	if (st.st_mode & 0022)
+		return err_set(e, ERR_USAGE,
+		    "%s can be written by others (mode %04o): chmod go-w it first", path,
+		    (unsigned)st.st_mode & 07777);
+	if (graph && (unsigned long)fs.f_type == OVERLAYFS_SUPER_MAGIC)
+		return err_set(e, ERR_USAGE,
+		    "%s lies on an overlay file system, on which overlay images cannot "
+		    "be mounted: "
+		    "inside a container, put a volume there",
+		    path);
+	return 0;
+}
+
+int
+files_open_root(const char *path, bool graph, struct err *e)
+{
+	int r = make_parents(path, e);
+	if (r < 0)
+		return r;
+	FD_AUTO fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(e, errno, "cannot open %s", path);
+	r = check_root(path, fd, graph, e);
+	return r < 0 ? r : fd_steal(&fd);
+}
+
+int
+files_open_policy(
+    const char *configured, const char **path, uint8_t sha256[32], struct err *e)
+{
+	uint8_t *bytes = NULL;
+	size_t n = 0;
+
+	*path = configured ? configured : POLICY_FILE;
+	FD_AUTO fd = open(*path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0 && errno == ENOENT) {
+		err_set(e, ERR_POLICY,
+		    "no signature policy: looked for %s%s; without one no image is "
+		    "accepted "
+		    "(containers-policy.json(5); `policy` in the configuration names "
+		    "another file)",
+		    *path, configured ? " (named by the configuration)" : "");
+		return -ENOENT;
+	}
+	if (fd < 0)
+		return err_errno(e, errno, "cannot open the policy file %s", *path);
+	int r = fd_read_whole(fd, LIMIT_POLICY, &bytes, &n);
+	if (r < 0)
+		return err_errno(e, r, "cannot read the policy file %s", *path);
+	r = crypto_sha256(span_of(bytes, n), sha256);
+	if (r == 0)
+		r = fd_sealed_memfd("policy", bytes, n);
+	free(bytes);
+	return r < 0 ? err_errno(e, r, "cannot keep the policy file %s", *path) : r;
+}
+
+/* Appends a certificate file and a line end. A missing system bundle is no error: TLS
+ * then trusts nothing, and says so when it meets a certificate. */
+static int
+append_file(int out, int dir, const char *name, size_t *total)
+{
+	FD_AUTO fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	CLEANUP(free_ptr) uint8_t *bytes = NULL;
+	size_t n;
+
+	if (fd < 0)
+		return -errno;
+	int r = fd_read_whole(fd, LIMIT_CAS - *total, &bytes, &n);
+	if (r == 0)
+		r = fd_write_all(out, bytes, n);
+	if (r == 0)
+		r = fd_write_all(out, "\n", 1);
+	*total += n + 1;
+	return r;
+}
+
+static bool
+is_certificate(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 4 &&
+	       (strcmp(name + n - 4, ".crt") == 0 || strcmp(name + n - 4, ".pem") == 0);
+}
+
+static int
+append_dir(int out, const char *path, size_t *total, struct err *e)
+{
+	DIR *d = opendir(path);
+	int r = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : err_errno(e, errno, "cannot read %s", path);
+	for (struct dirent *entry; r == 0 && (entry = readdir(d));) {
+		if (!is_certificate(entry->d_name))
+			continue;
+		r = append_file(out, dirfd(d), entry->d_name, total);
+		if (r < 0)
+			err_errno(e, r, "cannot read %s/%s", path, entry->d_name);
+	}
+	closedir(d);
+	return r;
+}
+
+int
+files_open_cas(const char *cert_dir, const char *host, struct err *e)
+{
+	char path[LIMIT_PATH + 1];
+	size_t total = 0;
+	FD_AUTO out = memfd_create("ca", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (out < 0)
+		return err_errno(e, errno, "memory for CA certificates");
+	int r = append_file(out, AT_FDCWD, CA_BUNDLE, &total);
+	if (r < 0 && r != -ENOENT)
+		return err_errno(e, r, "cannot read %s", CA_BUNDLE);
+	if (cert_dir) {
+		r = append_dir(out, cert_dir, &total, e);
+		if (r < 0)
+			return r;
+		snprintf(path, sizeof(path), "%s/%s", cert_dir, host);
+		r = append_dir(out, path, &total, e);
+		if (r < 0)
+			return r;
+	}
+	if (fcntl(out, F_ADD_SEALS,
+		F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return err_errno(e, errno, "sealing the CA certificates");
+	return fd_steal(&out);
+}

@@ -1,0 +1,24 @@
+/* What the supervisor opens for others at start, unread: the graph root, the policy file,
+ * the CA certificates. Paths come from root's own command line and configuration. */
+#ifndef BULKHEAD_SUPERVISOR_FILES_H
+#define BULKHEAD_SUPERVISOR_FILES_H
+
+#include "common/base/err.h"
+
+/* Makes the directory (and its missing parents) 0700 root:root if it is not there, and
+ * opens it. Refused: a symlink at the end, another owner than root, write permission for
+ * others, and for a graph root an overlay file system (overlay cannot lie on overlay).
+ * The fd, or negative with the reason. */
+int files_open_root(const char *path, bool graph, struct err *e) MUST_CHECK;
+
+/* The policy file's bytes as a sealed memfd. configured may be NULL: then
+ * /etc/containers/policy.json. *path receives which one. -ENOENT with the reason (which
+ * files were looked for) when there is none. */
+int files_open_policy(const char *configured, const char **path, uint8_t sha256[32],
+    struct err *e) MUST_CHECK;
+
+/* The system's CA bundle, followed by every *.crt and *.pem of cert_dir (may be NULL; its
+ * own files and those of cert_dir/<host>/), as one sealed memfd of PEM text. */
+int files_open_cas(const char *cert_dir, const char *host, struct err *e) MUST_CHECK;
+
+#endif
