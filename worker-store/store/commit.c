@@ -1,0 +1,442 @@
+#include "worker-store/store/dir.h"
+#include "worker-store/store/image.h"
+#include "worker-store/store/layer.h"
+
+#include "common/ref/ref.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- before the locks ---- */
+
+static int
+check_request(const struct commit_request *rq, struct err *e)
+{
+	struct ref name;
+
+	if (rq->n_layers > LIMIT_LAYERS)
+		return err_set(
+		    e, ERR_CONTENT, "an image of more than %d layers", LIMIT_LAYERS);
+	for (size_t i = 0; i < rq->n_layers; i++)
+		if (rq->layers[i].n_uids > LIMIT_OWNERS ||
+		    rq->layers[i].n_gids > LIMIT_OWNERS)
+			return err_set(e, ERR_CONTENT,
+			    "a layer with files of more than %d owners", LIMIT_OWNERS);
+	if (!ref_is_canonical(span_str(rq->name)) ||
+	    ref_parse(span_str(rq->name), &name, e) < 0)
+		return err_set(e, ERR_USAGE, "a name that is not canonical");
+	if (name.has_digest &&
+	    memcmp(name.digest, rq->manifest_digest, DIGEST_BYTES) != 0 &&
+	    (!rq->list.n || memcmp(name.digest, rq->list_digest, DIGEST_BYTES) != 0))
+		return err_set(
+		    e, ERR_CONTENT, "the name's digest is not that of its manifest");
+	return 0;
+}
+
+static int
+stage_items(const struct image_plan *p, int dir, struct err *e)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		char file[256];
+		if (!item_file(span_str(p->items[i].key), file, sizeof(file)))
+			return err_set(
+			    e, ERR_INTERNAL, "a big-data key without a file name");
+		int r = file_new(dir, file, 0600, p->items[i].bytes);
+		if (r < 0)
+			return err_errno(e, -r, "cannot write an image's documents");
+	}
+	return fsync(dir) < 0 ? err_errno(e, errno, "cannot sync an image's documents")
+			      : 0;
+}
+
+int
+store_commit_stage(struct store *s, const struct commit_request *rq,
+    struct commit_staged *docs, struct err *e)
+{
+	CLEANUP(image_plan_free) struct image_plan plan = {0};
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	char id[ID_HEX + 1];
+
+	*docs = COMMIT_NOTHING;
+	int r = check_request(rq, e);
+	if (r == 0)
+		r = view_load(&v, s, e);
+	if (r < 0)
+		return r;
+	struct record *old =
+	    table_find(&v.images, span_str(hex_encode(rq->config_digest, 32, id)));
+	r = image_plan(&plan, s, rq, old, e);
+	if (r < 0 || plan.n == 0)
+		return r;
+	snprintf(docs->dir, sizeof(docs->dir), "%u", s->serial++);
+	docs->fd = dir_make(s->staging, docs->dir, 0700);
+	if (docs->fd < 0)
+		return err_errno(e, -docs->fd, "cannot make a staging directory");
+	r = stage_items(&plan, docs->fd, e);
+	if (r < 0)
+		store_commit_drop(s, docs);
+	return r;
+}
+
+void
+store_commit_drop(struct store *s, struct commit_staged *docs)
+{
+	/* What cannot be moved now is found by the sweep after this process's end. */
+	if (docs->dir[0] && unlinkat(s->staging, docs->dir, AT_REMOVEDIR) < 0 &&
+	    trash_put(s, s->staging, docs->dir) < 0)
+		docs->dir[0] = 0;
+	if (docs->fd >= 0)
+		fd_close(&docs->fd);
+	*docs = COMMIT_NOTHING;
+}
+
+/* ---- under the locks ---- */
+
+struct commit {
+	struct store *s;
+	const struct hold *h;
+	const struct commit_request *rq;
+	struct commit_staged *docs;
+	struct view v;
+	struct table containers[4], mounts;
+	bool is_new[LIMIT_LAYERS]; /* placed by this commit */
+	bool layers_changed;
+	char ids[LIMIT_LAYERS][ID_HEX + 1];
+	struct err *e;
+};
+
+static void
+commit_end(struct commit *c)
+{
+	view_free(&c->v);
+	table_free(&c->mounts);
+	for (size_t i = 0; i < ARRAY_LEN(c->containers); i++)
+		table_free(&c->containers[i]);
+}
+
+int
+containers_load(struct table t[4], const struct store *s, struct err *e)
+{
+	const int dirs[] = {
+	    s->containers, s->containers, s->run_containers, s->run_containers};
+	static const char *const files[] = {FILE_CONTAINERS, FILE_VOLATILE_CONTAINERS,
+	    FILE_CONTAINERS, FILE_VOLATILE_CONTAINERS};
+
+	for (size_t i = 0; i < 4; i++) {
+		if (dirs[i] < 0)
+			continue;
+		int r = table_load(&t[i], TABLE_CONTAINERS, dirs[i], files[i], e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int
+mounts_load(struct table *t, const struct store *s, struct err *e)
+{
+	if (s->run_layers < 0)
+		return 0;
+	return table_load(t, TABLE_MOUNTS, s->run_layers, FILE_MOUNTS, e);
+}
+
+static int
+commit_load(struct commit *c)
+{
+	for (size_t i = 0; i < c->rq->n_layers; i++) {
+		int r = layer_id(
+		    i ? c->ids[i - 1] : NULL, c->rq->layers[i].diff_id, c->ids[i]);
+		if (r < 0)
+			return err_errno(c->e, -r, "cannot hash");
+	}
+	int r = view_load(&c->v, c->s, c->e);
+	if (r == 0)
+		r = containers_load(c->containers, c->s, c->e);
+	if (r == 0)
+		r = mounts_load(&c->mounts, c->s, c->e);
+	if (r == 0)
+		r = layers_recover(
+		    c->s, &c->v.layers, &c->mounts, c->h->fd[LOCK_LAYERS], c->e);
+	return r;
+}
+
+static bool
+is_container_layer(struct commit *c, struct span id)
+{
+	for (size_t i = 0; i < ARRAY_LEN(c->containers); i++)
+		for (size_t k = 0; k < c->containers[i].n; k++)
+			if (span_eq(c->containers[i].rec[k].layer, id))
+				return true;
+	return false;
+}
+
+/* What the ID promises must be what the record says: later pulls by others rest on it
+ * too. */
+static int
+reuse_layer(struct commit *c, size_t i, struct record *r)
+{
+	const struct commit_layer *l = &c->rq->layers[i];
+	char digest[DIGEST_TEXT + 1];
+	struct span parent = i ? span_str(c->ids[i - 1]) : span_of("", 0);
+
+	digest_print(l->diff_id, digest);
+	if (!span_eq(r->parent, parent) ||
+	    (r->diff_digest.n && !span_is(r->diff_digest, digest)) ||
+	    !layer_on_disk(c->s, c->ids[i]))
+		return err_set(c->e, ERR_CONTENT,
+		    "layer %.12s of the store is damaged: repair it with `podman system "
+		    "check "
+		    "--repair`, or remove the images that use it",
+		    c->ids[i]);
+	if (!l->fetched || access_has(r->flags, &c->rq->access))
+		return 0;
+	CLEANUP(buf_free) struct buf flags = {0};
+	CLEANUP(buf_free) struct buf text = {0};
+	access_add(&flags, r->flags, &c->rq->access);
+	struct json_edit edit = {"flags", buf_span(&flags)};
+	json_edit_object(&text, r->raw, &edit, 1);
+	text.bad |= flags.bad;
+	c->layers_changed = true;
+	return table_put(&c->v.layers, r, &text, c->e);
+}
+
+static int
+add_layer(struct commit *c, size_t i)
+{
+	const struct commit_layer *l = &c->rq->layers[i];
+	const char *parent = i ? c->ids[i - 1] : NULL;
+	CLEANUP(buf_free) struct buf text = {0};
+
+	if (parent && is_container_layer(c, span_str(parent)))
+		return err_set(
+		    c->e, ERR_CONTENT, "layer %.12s belongs to a container", parent);
+	int r = layer_place(c->s, c->ids[i], parent, l->staged, c->e);
+	if (r < 0)
+		return r;
+	c->is_new[i] = true;
+	c->layers_changed = true;
+	layer_record(&text, c->ids[i], parent, l, &c->rq->access);
+	return table_put(&c->v.layers, NULL, &text, c->e);
+}
+
+/* 1: a layer that was to be reused has gone. */
+static int
+commit_layers(struct commit *c)
+{
+	for (size_t i = 0; i < c->rq->n_layers; i++) {
+		struct span id = span_str(c->ids[i]);
+		struct record *r = table_find(&c->v.layers, id);
+		int res;
+		if (!r && table_find(&c->v.volatile_layers, id))
+			return err_set(c->e, ERR_CONTENT,
+			    "layer %.12s of the store is a container's", c->ids[i]);
+		if (r)
+			res = reuse_layer(c, i, r);
+		else if (c->rq->layers[i].staged)
+			res = add_layer(c, i);
+		else
+			return 1;
+		if (res < 0)
+			return res;
+	}
+	return 0;
+}
+
+/* Takes away what this commit has placed, unless its record came through all the same (an
+ * error after the rename). What stays behind nobody sees, and the journal names it. */
+static void
+commit_undo(struct commit *c)
+{
+	CLEANUP(table_free) struct table now = {0};
+
+	if (table_load(&now, TABLE_LAYERS, c->s->layers, FILE_LAYERS, NULL) < 0)
+		return;
+	bool all = true;
+	for (size_t i = 0; i < c->rq->n_layers; i++)
+		if (c->is_new[i] && !table_find(&now, span_str(c->ids[i])))
+			all &= layer_unplace(c->s, c->ids[i]) == 0;
+	if (all && ftruncate(c->s->journal, 0) < 0)
+		return;
+}
+
+static int
+publish_layers(struct commit *c)
+{
+	if (!c->layers_changed)
+		return 0;
+	const int dirs[] = {c->s->overlay, c->s->links, c->s->layers};
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+		if (fsync(dirs[i]) < 0)
+			return err_errno(
+			    c->e, errno, "cannot sync the layers' directories");
+	STEP(20);
+	return table_publish(
+	    &c->v.layers, c->s->layers, FILE_LAYERS, c->h->fd[LOCK_LAYERS], c->e);
+}
+
+/* 1: an item that has to be written was not staged, because the image had it then. */
+static int
+items_staged(const struct commit *c, const struct image_plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		char file[256];
+		if (!item_file(span_str(p->items[i].key), file, sizeof(file)))
+			return -EINVAL;
+		if (c->docs->fd < 0 || dir_has(c->docs->fd, file) != 1)
+			return 1;
+	}
+	return 0;
+}
+
+static int
+move_items(struct commit *c, const struct image_plan *p)
+{
+	FD_AUTO dir = dir_make(c->s->images, p->id, 0700);
+
+	if (dir < 0)
+		return err_errno(c->e, -dir, "cannot make an image's directory");
+	for (size_t i = 0; i < p->n; i++) {
+		char file[256];
+		if (!item_file(span_str(p->items[i].key), file, sizeof(file)) ||
+		    renameat(c->docs->fd, file, dir, file) < 0)
+			return err_errno(c->e, errno, "cannot move an image's documents");
+		STEP(30);
+	}
+	if (fsync(dir) < 0 || fsync(c->s->images) < 0)
+		return err_errno(c->e, errno, "cannot sync an image's directory");
+	return 0;
+}
+
+static int
+journal_write(struct commit *c, const char *image, bool changed)
+{
+	CLEANUP(buf_free) struct buf text = {0};
+
+	for (size_t i = 0; i < c->rq->n_layers; i++)
+		if (c->rq->layers[i].staged)
+			buf_fmt(&text, "L %s\n", c->ids[i]);
+	if (changed)
+		buf_fmt(&text, "I %s\n", image);
+	if (!text.n)
+		return 0;
+	int r = text.bad ? -ENOMEM : fd_write_all(c->s->journal, text.p, text.n);
+	if (r == 0 && fdatasync(c->s->journal) < 0)
+		r = -errno;
+	return r < 0 ? err_errno(c->e, -r, "cannot write the journal") : 0;
+}
+
+/* What was just written, as any other program reads it. */
+static int
+read_again(struct commit *c, const struct image_plan *p)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+
+	int r = view_load(&v, c->s, c->e);
+	if (r < 0)
+		return r;
+	struct record *image = table_find(&v.images, span_str(p->id));
+	if (!image || !names_have(image->names, span_str(c->rq->name)) ||
+	    !span_eq(image->layer, span_str(p->layer)))
+		return err_set(
+		    c->e, ERR_INTERNAL, "image %.12s reads back differently", p->id);
+	for (size_t i = 0; i < c->rq->n_layers; i++)
+		if (!table_find(&v.layers, span_str(c->ids[i])) ||
+		    !layer_on_disk(c->s, c->ids[i]))
+			return err_set(c->e, ERR_INTERNAL,
+			    "layer %.12s is not there after the "
+			    "commit",
+			    c->ids[i]);
+	return 0;
+}
+
+/* The record is made before anything is published, so that its refusals come in time. */
+static int
+commit_image(struct commit *c, struct image_plan *p, bool *changed)
+{
+	CLEANUP(buf_free) struct buf text = {0};
+	struct table *images = &c->v.images;
+	struct record *old = table_find(images, span_str(p->id));
+
+	int r = image_record(&text, p, c->rq, old, changed, c->e);
+	if (r == 0)
+		r = images_drop_name(images, old, c->rq->name, c->e);
+	if (r < 0)
+		return r;
+	*changed |= r > 0;
+	return *changed ? table_put(images, old, &text, c->e) : 0;
+}
+
+static int
+publish_image(struct commit *c, const struct image_plan *p)
+{
+	int r = p->n ? move_items(c, p) : 0;
+	if (r < 0)
+		return r;
+	STEP(31);
+	return table_publish(
+	    &c->v.images, c->s->images, FILE_IMAGES, c->h->fd[LOCK_IMAGES], c->e);
+}
+
+static int
+commit_run(struct commit *c, struct image_plan *p, struct commit_result *res)
+{
+	bool changed = false;
+
+	int r = commit_load(c);
+	struct record *old = r < 0 ? NULL : table_find(&c->v.images, span_str(res->id));
+	if (r == 0)
+		r = image_plan(p, c->s, c->rq, old, c->e);
+	if (r == 0)
+		r = items_staged(c, p);
+	if (r == 0)
+		r = commit_image(c, p, &changed);
+	if (r == 0)
+		r = journal_write(c, p->id, changed);
+	if (r)
+		return r;
+	STEP(1);
+	r = commit_layers(c);
+	if (r == 0)
+		r = publish_layers(c);
+	if (r) {
+		commit_undo(c);
+		return r;
+	}
+	STEP(21);
+	if (changed)
+		r = publish_image(c, p);
+	STEP(32);
+	res->changed = changed || c->layers_changed;
+	return r;
+}
+
+int
+store_commit(struct store *s, const struct hold *h, const struct commit_request *rq,
+    struct commit_staged *docs, struct commit_result *res, struct err *e)
+{
+	CLEANUP(commit_end)
+	struct commit c = {
+	    .s = s, .h = h, .rq = rq, .docs = docs, .e = e, .v = VIEW_NONE};
+	CLEANUP(image_plan_free) struct image_plan plan = {0};
+
+	assert((h->want & HOLD_COMMIT) == HOLD_COMMIT);
+	*res = (struct commit_result){0};
+	hex_encode(rq->config_digest, 32, res->id);
+	int r = check_request(rq, e);
+	if (r == 0)
+		r = commit_run(&c, &plan, res);
+	if (r == 0)
+		r = read_again(&c, &plan);
+	for (size_t i = 0; i < rq->n_layers; i++)
+		res->new_layers += c.is_new[i];
+	if (r == 0) {
+		/* All that it names has a record now. */
+		if (ftruncate(s->journal, 0) < 0)
+			return err_errno(e, errno, "cannot empty the journal");
+		store_commit_drop(s, docs);
+	}
+	return r;
+}

@@ -1,0 +1,34 @@
+/* Small steps on directories and files by descriptor, each refusing links. */
+#ifndef BULKHEAD_STORE_DIR_H
+#define BULKHEAD_STORE_DIR_H
+
+#include "common/base/fd.h"
+#include "worker-store/store/store.h"
+
+/* Opens a directory (not through a link) for reading. fd or -errno. */
+int dir_open(int at, const char *name) MUST_CHECK;
+
+/* The same, made first with exactly this mode if it is missing. fd or -errno. */
+int dir_make(int at, const char *name, mode_t mode) MUST_CHECK;
+
+/* A new file of exactly this content and mode, on disk when the call returns. 0 or
+ * -errno; nothing is left behind on error. */
+int file_new(int at, const char *name, mode_t mode, struct span content) MUST_CHECK;
+
+/* Reads a regular file of at most cap - 1 bytes into a NUL-terminated buffer. Length or
+ * -errno. */
+ssize_t file_text(int at, const char *name, char *dst, size_t cap) MUST_CHECK;
+
+/* Whether something of this name is there: 1, 0 or -errno. */
+int dir_has(int at, const char *name) MUST_CHECK;
+
+/* Moves a tree or file out of sight into the trash; one that is not there is no error. */
+int trash_put(struct store *s, int at, const char *name) MUST_CHECK;
+
+/* Replaces one of the store's .json files by the table's text: temporary file, read back
+ * strictly with the same parser, token into the lock file, rename, directory synced. 0 or
+ * negative. */
+int table_publish(const struct table *t, int dir, const char *name, int lock_fd,
+    struct err *e) MUST_CHECK;
+
+#endif

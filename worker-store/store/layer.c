@@ -1,0 +1,404 @@
+#include "worker-store/store/layer.h"
+
+#include "worker-store/store/dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define LOWER_ENTRY (2 + LINK_LEN + 1) /* "l/" + id + ":" */
+#define LOWER_TEXT (LOWERS_MAX * LOWER_ENTRY + 1)
+
+/* The path of something in a layer's directory, which is always ours to spell. */
+static void
+layer_path(char dst[ID_HEX + 16], const char *id, const char *what)
+{
+	assert(id_is(span_str(id)));
+	snprintf(dst, ID_HEX + 16, "%s/%s", id, what);
+}
+
+static int
+read_link_id(const struct store *s, const char *id, char dst[LINK_LEN + 1])
+{
+	char path[ID_HEX + 16];
+
+	layer_path(path, id, "link");
+	ssize_t n = file_text(s->overlay, path, dst, LINK_LEN + 1);
+	if (n < 0)
+		return (int)n;
+	return link_id_is(span_of(dst, (size_t)n)) ? 0 : -EBADMSG;
+}
+
+bool
+layer_on_disk(const struct store *s, const char *id)
+{
+	char link[LINK_LEN + 1], path[ID_HEX + 16];
+	struct stat st;
+
+	layer_path(path, id, "diff");
+	return read_link_id(s, id, link) == 0 &&
+	       fstatat(s->overlay, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(st.st_mode);
+}
+
+/* `lower` of the parent: l/<id>, then more after colons. -ENOENT: a base layer. */
+static ssize_t
+read_lower(const struct store *s, const char *id, char dst[LOWER_TEXT])
+{
+	char path[ID_HEX + 16];
+
+	layer_path(path, id, "lower");
+	ssize_t n = file_text(s->overlay, path, dst, LOWER_TEXT);
+	if (n < 0)
+		return n;
+	for (ssize_t i = 0; i < n; i += LOWER_ENTRY) {
+		bool last = n - i == LOWER_ENTRY - 1;
+		if (n - i < LOWER_ENTRY - 1 || memcmp(dst + i, "l/", 2) != 0 ||
+		    !link_id_is(span_of(dst + i + 2, LINK_LEN)) ||
+		    (!last && (dst[i + LOWER_ENTRY - 1] != ':' || n - i == LOWER_ENTRY)))
+			return -EBADMSG;
+	}
+	return n;
+}
+
+/* Nearest parent first, no trailing colon or newline. */
+static int
+make_lower(const struct store *s, const char *parent, struct buf *out, struct err *e)
+{
+	char link[LINK_LEN + 1], lower[LOWER_TEXT];
+
+	int r = read_link_id(s, parent, link);
+	if (r < 0)
+		return err_errno(
+		    e, -r, "overlay/%.12s of the store has no good link file", parent);
+	buf_fmt(out, "l/%s", link);
+	ssize_t n = read_lower(s, parent, lower);
+	if (n < 0 && n != -ENOENT)
+		return err_errno(e, (int)-n,
+		    "overlay/%.12s of the store has no good lower file", parent);
+	if (n > 0) {
+		buf_str(out, ":");
+		buf_add(out, span_of(lower, (size_t)n));
+	}
+	if (out->n + 1 > LOWERS_MAX * (size_t)LOWER_ENTRY)
+		return err_set(e, ERR_CONTENT, "more than %d layers", LOWERS_MAX);
+	return out->bad ? err_errno(e, ENOMEM, "a layer") : 0;
+}
+
+/* The applier owned this directory; who may enter the container's root is not its to say.
+ * A child has the mode and owner of its parent's. */
+static int
+reset_diff(const struct store *s, const char *parent, int diff, struct err *e)
+{
+	static const char *const acls[] = {
+	    "system.posix_acl_access", "system.posix_acl_default"};
+	struct stat st = {.st_mode = 0555};
+	char path[ID_HEX + 16];
+
+	if (parent) {
+		layer_path(path, parent, "diff");
+		if (fstatat(s->overlay, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_errno(
+			    e, errno, "cannot look at the parent layer's diff");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(acls); i++)
+		if (fremovexattr(diff, acls[i]) < 0 && errno != ENODATA &&
+		    errno != EOPNOTSUPP)
+			return err_errno(e, errno, "cannot clear %s of a layer", acls[i]);
+	if (fchown(diff, st.st_uid, st.st_gid) < 0 ||
+	    fchmod(diff, st.st_mode & 07777) < 0)
+		return err_errno(e, errno, "cannot set owner and mode of a layer");
+	return fsync(diff) < 0 ? err_errno(e, errno, "cannot sync a layer") : 0;
+}
+
+static int
+fresh_dir(int at, const char *name)
+{
+	if (unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return -errno;
+	FD_AUTO fd = dir_make(at, name, 0700);
+	return fd < 0 ? fd : 0;
+}
+
+static int
+fresh_file(int at, const char *name, struct span text)
+{
+	if (unlinkat(at, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return file_new(at, name, 0644, text);
+}
+
+/* Everything beside `diff`; made again from nothing when a commit is tried again. */
+static int
+dress(struct store *s, const char *parent, struct staged *l, char link[LINK_LEN + 1],
+    struct err *e)
+{
+	CLEANUP(buf_free) struct buf lower = {0};
+
+	int r = reset_diff(s, parent, l->diff, e);
+	if (r == 0 && parent)
+		r = make_lower(s, parent, &lower, e);
+	if (r < 0)
+		return r;
+	do {
+		r = link_id_new(link);
+	} while (r == 0 && dir_has(s->links, link) == 1);
+	if (r == 0)
+		r = fresh_file(l->dir, "link", span_str(link));
+	if (r == 0 && parent)
+		r = fresh_file(l->dir, "lower", buf_span(&lower));
+	if (r == 0)
+		r = fresh_dir(l->dir, "work");
+	if (r == 0)
+		r = fresh_dir(l->dir, "merged");
+	if (r == 0 && !parent)
+		r = fresh_dir(l->dir, "empty");
+	if (r == 0 && fsync(l->dir) < 0)
+		r = -errno;
+	return r < 0 ? err_errno(e, -r, "cannot finish a layer's directory") : 0;
+}
+
+static int
+check_split(const struct staged *l, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(l->split, &st) < 0 || fsync(l->split) < 0)
+		return err_errno(e, errno, "cannot sync a tar-split file");
+	if (!S_ISREG(st.st_mode) || st.st_size == 0)
+		return err_set(e, ERR_INTERNAL, "a layer has no tar-split file");
+	return 0;
+}
+
+static int
+move_in(
+    struct store *s, const char *id, struct staged *l, const char *link, struct err *e)
+{
+	char target[ID_HEX + 16], from[32], to[ID_HEX + 20];
+
+	snprintf(target, sizeof(target), "../%s/diff", id);
+	snprintf(from, sizeof(from), "%s.split", l->name);
+	snprintf(to, sizeof(to), "%s.tar-split.gz", id);
+	if (renameat2(s->staging, l->name, s->overlay, id, RENAME_NOREPLACE) < 0)
+		return err_errno(e, errno, "cannot move a layer into overlay/");
+	STEP(11);
+	if (symlinkat(target, s->links, link) < 0)
+		return err_errno(e, errno, "cannot make a layer's short link");
+	STEP(12);
+	if (renameat(s->staging, from, s->layers, to) < 0)
+		return err_errno(e, errno, "cannot move a tar-split file");
+	STEP(13);
+	return 0;
+}
+
+int
+layer_place(
+    struct store *s, const char *id, const char *parent, struct staged *l, struct err *e)
+{
+	char link[LINK_LEN + 1];
+
+	int r = check_split(l, e);
+	if (r == 0)
+		r = dress(s, parent, l, link, e);
+	if (r < 0)
+		return r;
+	r = layer_unplace(s, id);
+	if (r < 0)
+		return err_errno(
+		    e, -r, "cannot clear away a leftover of layer %.12s", id);
+	STEP(10);
+	r = move_in(s, id, l, link, e);
+	if (r < 0 && layer_unplace(s, id) < 0)
+		return r; /* the journal names it */
+	return r;
+}
+
+/* A link that leads elsewhere belongs to another layer and stays. */
+static int
+unlink_short(struct store *s, const char *id)
+{
+	char link[LINK_LEN + 1], target[ID_HEX + 16], want[ID_HEX + 16];
+
+	int r = read_link_id(s, id, link);
+	if (r == -ENOENT || r == -ENOTDIR || r == -EBADMSG)
+		return 0;
+	if (r < 0)
+		return r;
+	ssize_t n = readlinkat(s->links, link, target, sizeof(target) - 1);
+	if (n < 0)
+		return errno == ENOENT ? 0 : -errno;
+	target[n] = 0;
+	snprintf(want, sizeof(want), "../%s/diff", id);
+	if (strcmp(target, want) != 0)
+		return 0;
+	return unlinkat(s->links, link, 0) < 0 ? -errno : 0;
+}
+
+int
+layer_unplace(struct store *s, const char *id)
+{
+	char split[ID_HEX + 20];
+
+	assert(id_is(span_str(id)));
+	snprintf(split, sizeof(split), "%s.tar-split.gz", id);
+	int r = unlink_short(s, id);
+	if (r == 0)
+		r = trash_put(s, s->overlay, id);
+	if (r == 0)
+		r = trash_put(s, s->layers, split);
+	if (r == 0)
+		r = trash_put(s, s->layers, id);
+	return r;
+}
+
+static void
+put_ids(struct buf *out, const uint32_t *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_fmt(out, "%s%u", i ? "," : "", ids[i]);
+}
+
+static void
+put_proof(struct buf *out, const struct access *a)
+{
+	char hex[33];
+
+	buf_fmt(out, "\"%s\"", hex_encode(a->proof, 16, hex));
+}
+
+void
+layer_record(struct buf *out, const char *id, const char *parent,
+    const struct commit_layer *l, const struct access *a)
+{
+	char digest[DIGEST_TEXT + 1], when[31];
+
+	buf_fmt(out, "{\"id\":\"%s\"", id);
+	if (parent)
+		buf_fmt(out, ",\"parent\":\"%s\"", parent);
+	buf_fmt(out, ",\"created\":\"%s\"", stamp_print(stamp_now(), when));
+	buf_fmt(out, ",\"compressed-diff-digest\":\"%s\"",
+	    digest_print(l->blob_digest, digest));
+	if (l->blob_size)
+		buf_fmt(
+		    out, ",\"compressed-size\":%llu", (unsigned long long)l->blob_size);
+	buf_fmt(out, ",\"diff-digest\":\"%s\"", digest_print(l->diff_id, digest));
+	if (l->diff_size)
+		buf_fmt(out, ",\"diff-size\":%llu", (unsigned long long)l->diff_size);
+	if (l->compression)
+		buf_fmt(out, ",\"compression\":%u", l->compression);
+	if (l->n_uids) {
+		buf_str(out, ",\"uidset\":[");
+		put_ids(out, l->uids, l->n_uids);
+		buf_str(out, "]");
+	}
+	if (l->n_gids) {
+		buf_str(out, ",\"gidset\":[");
+		put_ids(out, l->gids, l->n_gids);
+		buf_str(out, "]");
+	}
+	buf_str(out, ",\"flags\":");
+	access_add(out, span_of("", 0), a);
+	buf_str(out, "}");
+}
+
+#define ACCESS "bulkhead.access"
+
+static struct span
+flag_value(struct span flags, const char *name)
+{
+	struct json_iter it = json_iter(flags);
+	struct span key, v;
+
+	while (json_next_member(&it, &key, &v))
+		if (json_string_is(key, span_str(name)))
+			return v;
+	return span_of("", 0);
+}
+
+bool
+access_has(struct span flags, const struct access *a)
+{
+	struct span v = flag_value(flags, ACCESS);
+	char hex[33];
+
+	if (json_string_is(v, span_str("public")))
+		return true;
+	return !a->public && json_type(v) == JSON_ARRAY &&
+	       names_have(v, span_str(hex_encode(a->proof, 16, hex)));
+}
+
+static void
+put_proofs(struct buf *out, struct span old, const struct access *a)
+{
+	struct json_iter it = json_iter(old);
+	struct span v;
+	size_t n = 0, at = 0;
+
+	while (json_next(&it, &v))
+		n++;
+	size_t skip = n >= LIMIT_ACCESS_PROOFS ? n - LIMIT_ACCESS_PROOFS + 1 : 0;
+	buf_str(out, "[");
+	for (it = json_iter(old); json_next(&it, &v); at++) {
+		if (at < skip)
+			continue;
+		buf_add(out, v);
+		buf_str(out, ",");
+	}
+	put_proof(out, a);
+	buf_str(out, "]");
+}
+
+void
+access_add(struct buf *out, struct span flags, const struct access *a)
+{
+	CLEANUP(buf_free) struct buf value = {0};
+	struct span old = flag_value(flags, ACCESS);
+
+	if (a->public || json_string_is(old, span_str("public")))
+		buf_str(&value, "\"public\"");
+	else if (access_has(flags, a))
+		buf_add(&value, old);
+	else
+		put_proofs(
+		    &value, json_type(old) == JSON_ARRAY ? old : span_str("[]"), a);
+	struct json_edit edit = {ACCESS, buf_span(&value)};
+	json_edit_object(out, flags.n ? flags : span_str("{}"), &edit, 1);
+	out->bad |= value.bad;
+}
+
+int64_t
+mount_count(struct table *mounts, struct span id)
+{
+	struct record *r = table_find(mounts, id);
+	return r ? r->count : 0;
+}
+
+int
+layers_recover(struct store *s, struct table *layers, struct table *mounts, int lock_fd,
+    struct err *e)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < layers->n; i++) {
+		struct record *r = &layers->rec[i];
+		char id[ID_HEX + 1];
+		if (!r->incomplete || r->gone)
+			continue;
+		if (!id_is(r->id) || !span_to_str(r->id, id, sizeof(id)))
+			return err_set(e, ERR_CONTENT,
+			    FILE_LAYERS
+			    " of the store has an incomplete layer with an odd id");
+		if (mount_count(mounts, r->id) > 0)
+			return err_set(e, ERR_IN_USE,
+			    "layer %.12s is marked incomplete but mounted", id);
+		int res = layer_unplace(s, id);
+		if (res < 0)
+			return err_errno(
+			    e, -res, "cannot clear away incomplete layer %.12s", id);
+		r->gone = found = true;
+	}
+	return found ? table_publish(layers, s->layers, FILE_LAYERS, lock_fd, e) : 0;
+}

@@ -1,0 +1,238 @@
+#include "worker-store/store/dir.h"
+#include "worker-store/store/image.h"
+#include "worker-store/store/layer.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define CHAIN_MAX 512
+
+struct removal {
+	struct store *s;
+	const struct hold *h;
+	struct view v;
+	struct table containers[4], mounts;
+	struct record *layers[CHAIN_MAX]; /* to go, top first */
+	size_t n;
+	removed_fn *fn;
+	void *arg;
+	struct err *e;
+};
+
+static void
+removal_end(struct removal *m)
+{
+	view_free(&m->v);
+	table_free(&m->mounts);
+	for (size_t i = 0; i < ARRAY_LEN(m->containers); i++)
+		table_free(&m->containers[i]);
+}
+
+static int
+removal_load(struct removal *m)
+{
+	int r = view_load(&m->v, m->s, m->e);
+	if (r == 0)
+		r = containers_load(m->containers, m->s, m->e);
+	if (r == 0)
+		r = mounts_load(&m->mounts, m->s, m->e);
+	if (r == 0)
+		r = layers_recover(
+		    m->s, &m->v.layers, &m->mounts, m->h->fd[LOCK_LAYERS], m->e);
+	return r;
+}
+
+static int
+check_unused(const struct removal *m, const struct record *image)
+{
+	char user[80];
+
+	for (size_t i = 0; i < ARRAY_LEN(m->containers); i++) {
+		for (size_t k = 0; k < m->containers[i].n; k++) {
+			const struct record *c = &m->containers[i].rec[k];
+			if (!span_eq(c->image, image->id))
+				continue;
+			err_set(m->e, ERR_IN_USE,
+			    "image %.12s is in use by container %.12s: remove the "
+			    "container first",
+			    (const char *)image->id.p,
+			    span_escape(c->id, user, sizeof(user)));
+			return -EBUSY;
+		}
+	}
+	return 0;
+}
+
+static bool
+going(const struct removal *m, const struct record *layer)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->layers[i] == layer)
+			return true;
+	return false;
+}
+
+static bool
+table_has_child(const struct removal *m, const struct table *t, struct span id)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->rec[i].gone && span_eq(t->rec[i].parent, id) &&
+		    !going(m, &t->rec[i]))
+			return true;
+	return false;
+}
+
+static bool
+is_needed(const struct removal *m, const struct record *image, struct span id)
+{
+	for (size_t i = 0; i < m->v.images.n; i++) {
+		const struct record *other = &m->v.images.rec[i];
+		if (other != image &&
+		    (span_eq(other->layer, id) || names_have(other->mapped, id)))
+			return true;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(m->containers); i++)
+		for (size_t k = 0; k < m->containers[i].n; k++)
+			if (span_eq(m->containers[i].rec[k].layer, id))
+				return true;
+	/* A container's own layer is a child of the image's: it keeps the whole chain. */
+	return table_has_child(m, &m->v.layers, id) ||
+	       table_has_child(m, &m->v.volatile_layers, id);
+}
+
+/* Adds a layer that nobody else needs: 1 added, 0 needed or not there. */
+static int
+collect_one(struct removal *m, const struct record *image, struct span id)
+{
+	struct record *l = table_find(&m->v.layers, id);
+
+	if (!l || going(m, l) || is_needed(m, image, id))
+		return 0;
+	if (m->n == CHAIN_MAX || !id_is(l->id))
+		return err_set(
+		    m->e, ERR_CONTENT, "the image's layers are not a sound chain");
+	if (mount_count(&m->mounts, l->id) > 0) {
+		err_set(m->e, ERR_IN_USE,
+		    "layer %.12s of the image is mounted: unmount it first (`podman "
+		    "image "
+		    "unmount`)",
+		    (const char *)l->id.p);
+		return -EBUSY;
+	}
+	m->layers[m->n++] = l;
+	return 1;
+}
+
+static int
+collect(struct removal *m, const struct record *image)
+{
+	struct json_iter it = json_iter(image->mapped);
+	struct span v, id;
+
+	while (json_next(&it, &v)) {
+		int r = collect_one(m, image, json_plain(v));
+		if (r < 0)
+			return r;
+	}
+	for (id = image->layer; id.n;) {
+		struct record *l = table_find(&m->v.layers, id);
+		int r = collect_one(m, image, id);
+		if (r <= 0)
+			return r;
+		id = l->parent;
+	}
+	return 0;
+}
+
+static int
+save_layers(struct removal *m)
+{
+	return table_publish(
+	    &m->v.layers, m->s->layers, FILE_LAYERS, m->h->fd[LOCK_LAYERS], m->e);
+}
+
+static int
+mark_incomplete(struct removal *m, struct record *l)
+{
+	CLEANUP(buf_free) struct buf flags = {0};
+	CLEANUP(buf_free) struct buf text = {0};
+	struct json_edit yes = {"incomplete", span_str("true")};
+
+	json_edit_object(&flags, l->flags.n ? l->flags : span_str("{}"), &yes, 1);
+	struct json_edit edit = {"flags", buf_span(&flags)};
+	json_edit_object(&text, l->raw, &edit, 1);
+	text.bad |= flags.bad;
+	return table_put(&m->v.layers, l, &text, m->e);
+}
+
+/* One incomplete record at a time, because storage 1.43 skips every second one when it
+ * cleans up: each save drops the layer before and marks this one. */
+static int
+remove_layers(struct removal *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		struct record *l = m->layers[i];
+		char id[ID_HEX + 1];
+		if (!span_to_str(l->id, id, sizeof(id)))
+			return err_set(m->e, ERR_INTERNAL, "an odd layer id");
+		int r = mark_incomplete(m, l);
+		if (r == 0)
+			r = save_layers(m);
+		if (r < 0)
+			return r;
+		STEP(51);
+		r = layer_unplace(m->s, id);
+		if (r < 0)
+			return err_errno(m->e, -r, "cannot move layer %.12s away", id);
+		STEP(52);
+		l->gone = true;
+		m->fn(m->arg, true, id);
+	}
+	return m->n ? save_layers(m) : 0;
+}
+
+static int
+remove_record(struct removal *m, struct record *image, const char *id)
+{
+	struct name_iter it = image_names(image);
+
+	image->gone = true;
+	int r = table_publish(
+	    &m->v.images, m->s->images, FILE_IMAGES, m->h->fd[LOCK_IMAGES], m->e);
+	if (r < 0)
+		return r;
+	while (name_next(&it))
+		m->fn(m->arg, false, it.text);
+	STEP(50);
+	r = trash_put(m->s, m->s->images, id);
+	return r < 0 ? err_errno(m->e, -r, "cannot move image %.12s away", id) : 0;
+}
+
+int
+store_remove_image(struct store *s, const struct hold *h, const char *id, removed_fn *fn,
+    void *arg, struct err *e)
+{
+	CLEANUP(removal_end)
+	struct removal m = {.s = s, .h = h, .v = VIEW_NONE, .fn = fn, .arg = arg, .e = e};
+
+	assert((h->want & HOLD_COMMIT) == HOLD_COMMIT);
+	int r = removal_load(&m);
+	if (r < 0)
+		return r;
+	struct record *image = table_find(&m.v.images, span_str(id));
+	if (!image || !id_is(image->id))
+		return err_set(e, ERR_NOT_FOUND, "no image %.12s in the store", id);
+	r = check_unused(&m, image);
+	if (r == 0)
+		r = collect(&m, image);
+	if (r == 0)
+		r = remove_record(&m, image, id);
+	if (r == 0)
+		r = remove_layers(&m);
+	if (r == 0) {
+		fn(arg, true, id);
+		if (fsync(s->overlay) < 0 || fsync(s->layers) < 0)
+			return err_errno(e, errno, "cannot sync the store");
+	}
+	return r;
+}

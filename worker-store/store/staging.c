@@ -1,0 +1,275 @@
+#include "worker-store/store/dir.h"
+#include "worker-store/store/layer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define JOURNAL_MAX MiB(1)
+
+static void
+close_dir(void *dp)
+{
+	DIR *d = *(DIR **)dp;
+	if (d)
+		closedir(d);
+}
+
+static DIR *
+dir_list(int at)
+{
+	int fd = dir_open(at, ".");
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
+bool
+store_trash_full(const struct store *s)
+{
+	CLEANUP(close_dir) DIR *d = dir_list(s->trash);
+
+	for (struct dirent *de; d && (de = readdir(d));)
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			return true;
+	return false;
+}
+
+/* ---- sweeping what dead processes left ---- */
+
+struct sweep {
+	struct store *s;
+	struct hold *hold;
+	struct view view;
+	bool have_view;
+	struct err *e;
+};
+
+static int
+sweep_view(struct sweep *w)
+{
+	struct lock_at files[LOCK_N];
+
+	if (w->have_view)
+		return 0;
+	store_locks(w->s, files);
+	int r = hold_try(w->hold, HOLD_COMMIT, files, NULL, w->e);
+	if (r == 0)
+		r = view_load(&w->view, w->s, w->e);
+	w->have_view = r == 0;
+	return r;
+}
+
+/* "L <id>" or "I <id>": was about to be published. Without a record it never was. */
+static int
+sweep_line(struct sweep *w, struct span line)
+{
+	char id[ID_HEX + 1];
+
+	if (line.n != 2 + ID_HEX || !id_is(span_from(line, 2)) ||
+	    !span_to_str(span_from(line, 2), id, sizeof(id)))
+		return 0; /* a torn last line: nothing was done for it yet */
+	struct span sid = span_str(id);
+	if (line.p[0] == 'I')
+		return table_find(&w->view.images, sid)
+			   ? 0
+			   : trash_put(w->s, w->s->images, id);
+	if (table_find(&w->view.layers, sid) || table_find(&w->view.volatile_layers, sid))
+		return 0;
+	return layer_unplace(w->s, id);
+}
+
+static int
+sweep_journal(struct sweep *w, int dir)
+{
+	CLEANUP(free_ptr) uint8_t *text = NULL;
+	size_t n = 0;
+	FD_AUTO fd =
+	    openat(dir, "journal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0
+				       : err_errno(w->e, errno, "cannot read a journal");
+	int r = fd_read_whole(fd, JOURNAL_MAX, &text, &n);
+	if (r < 0)
+		return err_errno(w->e, -r, "cannot read a journal");
+	if (n == 0)
+		return 0;
+	r = sweep_view(w);
+	struct span rest = span_of(text, n);
+	while (r == 0 && rest.n) {
+		const uint8_t *end = memchr(rest.p, '\n', rest.n);
+		size_t len = end ? (size_t)(end - rest.p) : rest.n;
+		r = sweep_line(w, span_of(rest.p, len));
+		if (r < 0)
+			return err_errno(w->e, -r, "cannot clear away a leftover layer");
+		rest = span_from(rest, end ? len + 1 : len);
+	}
+	return r;
+}
+
+static int
+sweep_dir(struct sweep *w, const char *name)
+{
+	FD_AUTO dir = dir_open(w->s->own, name);
+
+	if (dir == -ENOENT)
+		return 0;
+	int r = dir < 0 ? err_errno(w->e, -dir, "cannot open a dead staging directory")
+			: sweep_journal(w, dir);
+	if (r < 0)
+		return r;
+	r = trash_put(w->s, w->s->own, name);
+	return r < 0 ? err_errno(w->e, -r, "cannot move a dead staging directory") : 0;
+}
+
+static int
+sweep_lock(struct sweep *w, const char *name)
+{
+	char dir[STAGING_NAME + 1];
+	struct stat st;
+	FD_AUTO fd =
+	    openat(w->s->own, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT
+			   ? 0
+			   : err_errno(w->e, errno, "cannot open a staging lock");
+	int r = lock_try(fd);
+	if (r == -EAGAIN)
+		return 0; /* its process lives */
+	if (r < 0 || fstat(fd, &st) < 0)
+		return err_errno(w->e, r < 0 ? -r : errno, "cannot lock a staging lock");
+	if (st.st_nlink == 0)
+		return 0; /* another sweeper was faster */
+	memcpy(dir, name, STAGING_NAME);
+	dir[STAGING_NAME] = 0;
+	r = sweep_dir(w, dir);
+	if (r == 0 && unlinkat(w->s->own, name, 0) < 0)
+		r = err_errno(w->e, errno, "cannot remove a staging lock");
+	return r;
+}
+
+static bool
+is_staging_name(struct span name)
+{
+	uint8_t bytes[STAGING_NAME / 2];
+	return name.n == STAGING_NAME && hex_decode(name, bytes, sizeof(bytes));
+}
+
+static int
+sweep_entry(struct sweep *w, const char *name)
+{
+	struct span n = span_str(name);
+	char lock[STAGING_NAME + 6];
+
+	if (span_starts(n, w->s->name))
+		return 0;
+	if (n.n == STAGING_NAME + 5 && is_staging_name(span_of(n.p, STAGING_NAME)) &&
+	    span_is(span_from(n, STAGING_NAME), ".lock"))
+		return sweep_lock(w, name);
+	if (!is_staging_name(n))
+		return 0;
+	snprintf(lock, sizeof(lock), "%s.lock", name);
+	int r = dir_has(w->s->own, lock);
+	if (r)
+		return r < 0 ? err_errno(w->e, -r, "cannot look at a staging lock") : 0;
+	return sweep_dir(w, name);
+}
+
+static void
+sweep_end(struct sweep *w)
+{
+	view_free(&w->view);
+}
+
+int
+store_sweep(struct store *s, struct hold *h, struct err *e)
+{
+	CLEANUP(sweep_end)
+	struct sweep w = {.s = s, .hold = h, .e = e, .view = VIEW_NONE};
+	CLEANUP(close_dir) DIR *d = dir_list(s->own);
+	int r = 0;
+
+	if (!d)
+		return err_errno(e, errno, "cannot list the staging directories");
+	for (struct dirent *de; r == 0 && (de = readdir(d));)
+		r = sweep_entry(&w, de->d_name);
+	if (r != -EAGAIN)
+		hold_release(h);
+	return r;
+}
+
+/* ---- one layer ---- */
+
+/* Outside the layer's own directory, because that one is renamed into overlay/ as it is.
+ */
+static int
+side_file(struct store *s, const char *name, const char *what)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "%s.%s", name, what);
+	int fd = openat(
+	    s->staging, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+int
+store_layer_staging_new(struct store *s, struct staged *l, struct err *e)
+{
+	*l = STAGED_NONE;
+	snprintf(l->name, sizeof(l->name), "%u", s->serial++);
+	l->dir = dir_make(s->staging, l->name, 0700);
+	l->diff = l->dir < 0 ? l->dir : dir_make(l->dir, "diff", 0555);
+	l->side = l->diff < 0 ? l->diff : side_file(s, l->name, "side");
+	l->split = l->side < 0 ? l->side : side_file(s, l->name, "split");
+	int r = l->split;
+	if (r >= 0)
+		return 0;
+	store_layer_staging_drop(s, l);
+	return err_errno(e, -r, "cannot make a layer's staging");
+}
+
+void
+store_layer_staging_drop(struct store *s, struct staged *l)
+{
+	char path[32];
+
+	if (l->name[0]) {
+		snprintf(path, sizeof(path), "%s.side", l->name);
+		unlinkat(s->staging, path, 0);
+		snprintf(path, sizeof(path), "%s.split", l->name);
+		unlinkat(s->staging, path, 0);
+		/* What cannot be moved now is found by the sweep after this process's
+		 * end. */
+		if (trash_put(s, s->staging, l->name) < 0)
+			l->name[0] = 0;
+	}
+	int *fds[] = {&l->dir, &l->diff, &l->side, &l->split};
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (*fds[i] >= 0)
+			fd_close(fds[i]);
+	*l = STAGED_NONE;
+}
+
+int
+store_mark_opaque(const struct store *s, int dir, struct err *e)
+{
+	struct stat st, root;
+
+	if (fstat(dir, &st) < 0 || fstat(s->staging, &root) < 0)
+		return err_errno(e, errno, "cannot look at an opaque directory");
+	if (!S_ISDIR(st.st_mode) || st.st_dev != root.st_dev)
+		return err_set(e, ERR_CONTENT,
+		    "an applier sent something else than a directory of the store");
+	if (fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) < 0)
+		return err_errno(e, errno, "cannot mark an opaque directory");
+	return 0;
+}
