@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 static struct span
-slurp(const char *path)
+slurp(const char *path, uint8_t **mem)
 {
 	uint8_t *p = NULL;
 	size_t n = 0;
@@ -19,6 +19,7 @@ slurp(const char *path)
 		perror(path);
 		exit(1);
 	}
+	*mem = p;
 	return span_of(p, n);
 }
 
@@ -30,7 +31,9 @@ main(int argc, char **argv)
 
 	if (argc != 4)
 		return 64;
-	if (inspect_local(slurp(argv[1]), slurp(argv[2]), slurp(argv[3]), &w, &e)) {
+	CLEANUP(free_ptr) uint8_t *one = NULL, *two = NULL, *three = NULL;
+	struct span config = slurp(argv[1], &one), manifest = slurp(argv[2], &two);
+	if (inspect_local(config, manifest, slurp(argv[3], &three), &w, &e)) {
 		fprintf(stderr, "%s\n", e.text);
 		return 1;
 	}

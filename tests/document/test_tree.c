@@ -116,8 +116,7 @@ static void
 test_write_errors(void **state)
 {
 	CLEANUP(jw_free)
-	struct jw small = {.max = 8},
-		  open = {0}, deep = {0}, extra = {0};
+	struct jw small = {.max = 8}, open = {0}, deep = {0}, extra = {0};
 
 	jw_str(&small, "1234567");
 	assert_int_equal(jw_done(&small), -EFBIG);
