@@ -50,6 +50,7 @@
 #define LIMIT_SECRET KiB(16)
 #define LIMIT_REDIRECTS 5 /* of one request */
 #define LIMIT_ADDRESSES 16 /* of one host */
+#define LIMIT_CONNECTIONS 4 /* of one fetcher to its origin */
 
 /* References. */
 #define LIMIT_NAME 512 /* a normalised reference with tag and digest */
@@ -79,6 +80,8 @@
 /* Time, in seconds. */
 #define LIMIT_DIAL_SECONDS 12	   /* name resolution and connect together */
 #define LIMIT_FIRST_BYTE_SECONDS 60 /* from request to the first byte of its answer */
+#define LIMIT_SLOW_SECONDS 300 /* a transfer must move LIMIT_SLOW_BYTES in any such span */
+#define LIMIT_SLOW_BYTES KiB(64)
 #define LIMIT_STALL_SECONDS 60	   /* without a byte of a body */
 #define LIMIT_DOCUMENT_SECONDS 10  /* CPU seconds of a document room */
 
