@@ -48,15 +48,25 @@ def noise(size, seed):
     return random.Random(seed).randbytes(size)
 
 
+def pool():
+    """A megabyte that compresses about as well as program text does."""
+    if not POOL:
+        rng = random.Random(0)
+        words = [rng.randbytes(rng.randint(2, 6)).hex() for _ in range(2000)]
+        POOL.append(" ".join(rng.choices(words, k=130000)).encode()[:1 << 20])
+    return POOL[0]
+
+
+POOL = []
+
+
 def text(size, seed):
-    """Compresses about as well as program text does."""
-    rng = random.Random(seed)
-    words = [rng.randbytes(rng.randint(3, 12)).hex() for _ in range(400)]
-    out = []
+    rng, data, out = random.Random(seed), pool(), []
     while size > 0:
-        out.append(rng.choice(words))
-        size -= len(out[-1]) + 1
-    return " ".join(out).encode()
+        take, start = min(size, 3000), rng.randrange(len(data) - 3000)
+        out.append(data[start:start + take])
+        size -= take
+    return b"".join(out)
 
 
 def small_files(session, count=3000):

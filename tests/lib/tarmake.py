@@ -166,11 +166,12 @@ class Tar:
         return b"".join(self.parts)
 
 
-def add_tree(tar, root, skip=()):
+def add_tree(tar, root, skip=(), only=()):
     """Every node below the directory `root`, names sorted. An overlay upper directory's markers
     become their OCI form: character device 0:0 a whiteout, trusted.overlay.opaque an opaque one.
-    `skip` names top-level entries whose content (not the directory) is left out."""
-    root, seen = as_bytes(root), {}
+    `skip` names directories whose content (not the directory) is left out; `only`: just these
+    directories and what leads to them."""
+    root, seen, led = as_bytes(root), {}, set()
 
     def walk(folder):
         for entry in sorted(os.scandir(os.path.join(root, folder) if folder else root),
@@ -180,7 +181,17 @@ def add_tree(tar, root, skip=()):
             if entry.is_dir(follow_symlinks=False) and path not in skip:
                 walk(path)
 
-    walk(b"")
+    for place in only:
+        parts = place.split(b"/")
+        for depth in range(1, len(parts) + 1):
+            path = b"/".join(parts[:depth])
+            if path not in led and os.path.isdir(os.path.join(root, path)):
+                led.add(path)
+                add_node(tar, root, path, seen)
+        if place in led:
+            walk(place)
+    if not only:
+        walk(b"")
 
 
 def add_node(tar, root, path, seen):
