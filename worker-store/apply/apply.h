@@ -82,10 +82,9 @@ int apply_check(int root, int side, int out, const struct apply_opaque *opaque,
     const struct apply_limits *limits, struct apply_result *result,
     struct err *err) MUST_CHECK;
 
-/* Removes everything beneath dir (not dir itself): any depth, any number of entries, with
- * three descriptors and no recursion; follows no symlink, enters no other mount.
- * Directories beneath are moved up into dir on the way. *removed counts the nodes. 0, or
- * negative with *err. */
+/* Removes everything beneath dir (not dir itself): any depth, any number of entries, in
+ * constant memory and with two descriptors; follows no symlink, enters no other mount.
+ * Nobody else may be in the tree. *removed counts the nodes. 0, or negative with *err. */
 int apply_remove(int dir, uint64_t *removed, struct err *err) MUST_CHECK;
 
 #endif
