@@ -1,0 +1,47 @@
+/* What one configuration file says, checked, as rows of text. Pure: bytes in, calls out.
+ *
+ * CONFIG_BULKHEAD, bulkhead.toml. Rows by the keys of the file; a list gives one row an
+ * item, an integer its decimal text; every other key is an error that names the line:
+ *   root, runroot, storage_conf, policy, authfile, cert_dir   absolute paths
+ *   uid_base                                                  65536 .. 4294963199
+ *   max_layer_bytes, max_image_bytes                          1 .. the hard limits
+ *   insecure_registries                                       list: host[:port], or a
+ * CIDR range allow_degraded                                            list: names of
+ * features, [a-z0-9-]
+ *
+ * CONFIG_STORAGE, containers-storage.conf(5). Rows: graphroot, runroot (when set).
+ * Settings under which images would have to be stored in another way than they are here
+ * are errors; what concerns containers only, and what is unknown, is ignored.
+ *
+ * CONFIG_AUTH, containers-auth.json(5). A secret per entry of auths that has one; a row
+ *   cred_helper  "registry TAB helper", for each of credHelpers
+ *   creds_store  the helper for everything else
+ *   ignored      an entry nobody can use, and why
+ * Helpers are reported, not run. */
+#ifndef BULKHEAD_CONFIG_H
+#define BULKHEAD_CONFIG_H
+
+#include "common/base/err.h"
+#include "common/base/span.h"
+#include "common/ipc/values.h"
+
+/* Both return 0, or a negative value that ends the reading and is returned. Spans live
+ * only during the call. */
+struct config_sink {
+	int (*row)(void *arg, const char *key, struct span value);
+	/* scope: host[:port][/path] as in the file, perhaps with a scheme before it
+	 * (docker login wrote such); secret: "user:password", or an identity token. */
+	int (*secret)(
+	    void *arg, struct span scope, enum secret_kind kind, struct span secret);
+	void *arg;
+};
+
+#define CONFIG_SCOPE 600 /* bytes of a scope */
+
+/* name is the file's, for refusals. 0; -EINVAL with *e filled (ERR_USAGE: file, line or
+ * key, what to do); -ENOMEM; or what the sink returned. Rows may have been given before a
+ * refusal. */
+int config_read(enum config_kind kind, struct span bytes, const char *name,
+    const struct config_sink *sink, struct err *e) MUST_CHECK;
+
+#endif
