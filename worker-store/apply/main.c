@@ -1,0 +1,257 @@
+/* bulkhead-apply: one layer's tree made, checked or removed, in a process that sees
+ * nothing else.
+ * "/" is that tree. */
+#include "common/ipc/control.h"
+#include "common/ipc/ring.h"
+#include "common/ipc/values.h"
+#include "policy/sandbox/sandbox.h"
+#include "worker-store/apply/apply.h"
+
+#include "common/base/fd.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
+#define SEND_MS 10000
+
+static struct room_state {
+	struct chan control, store, hash;
+	struct ring ring;
+	size_t taken; /* bytes of the ring handed to the untarring, not freed yet */
+	struct apply_result result;
+} s = {.store = {.fd = -1}, .hash = {.fd = -1}, .ring = {.bell = -1}};
+
+static int
+protocol(const char *who, const char *why)
+{
+	control_log(&s.control, LOG_ERROR, "apply: %s broke the protocol: %s", who,
+	    why ? why : "not the message that was due");
+	return EXIT_PROTOCOL;
+}
+
+/* The store hears why; nobody else needs to. */
+static int
+fail(const struct err *e)
+{
+	char text[1025];
+
+	span_escape(span_str(e->text), text, sizeof(text));
+	struct ipc_msg m = IPC_MSG(apply_failed,
+	    .code = e->code ? (uint64_t)e->code : ERR_INTERNAL, .text = span_str(text));
+	int r = chan_send_wait(&s.store, &m, SEND_MS);
+	(void)r;
+	return EXIT_FAILED;
+}
+
+static int
+done(struct ipc_msg *m)
+{
+	return chan_send_wait(&s.store, m, SEND_MS) == 0 ? EXIT_SUCCESS : EXIT_FAILED;
+}
+
+/* The channels that this mode has, in any order. */
+static int
+take_peers(bool untar)
+{
+	struct ipc_msg m;
+
+	while (s.store.fd < 0 || (untar && s.hash.fd < 0)) {
+		if (control_wait(&s.control, &m, -1) != 0)
+			return EXIT_FAILED;
+		bool store = m.type == MSG_peer && m.peer.channel == CH_store_apply;
+		bool hash = m.type == MSG_peer && m.peer.channel == CH_hash_apply;
+		struct chan *c = store ? &s.store : &s.hash;
+		if ((!store && !(hash && untar)) || c->fd >= 0) {
+			ipc_msg_release(&m);
+			return protocol("supervisor", NULL);
+		}
+		if (chan_init(c, ipc_msg_take_fd(&m, 0),
+			store ? CH_store_apply : CH_hash_apply, ROOM_APPLY,
+			store ? ROOM_STORE : ROOM_HASH) < 0)
+			return EXIT_FAILED;
+	}
+	return 0;
+}
+
+/* Waits for the one message that c may bring now. */
+static int
+expect(struct chan *c, enum ipc_type type, struct ipc_msg *m, const char *who)
+{
+	const char *why = NULL;
+	int r = chan_recv_wait(c, m, -1, &why);
+
+	if (r == CHAN_CLOSED)
+		return EXIT_FAILED;
+	if (r == 0 && m->type == type)
+		return 0;
+	if (r == 0)
+		ipc_msg_release(m);
+	return protocol(who, why);
+}
+
+/* Nothing comes from store or supervisor during the work but their end. */
+static int
+wait_for_ring(void)
+{
+	struct ring *rings[] = {&s.ring};
+	struct pollfd others[] = {
+	    {.fd = s.store.fd, .events = POLLIN}, {.fd = s.control.fd, .events = POLLIN}};
+
+	int r = ring_wait(rings, 1, others, ARRAY_LEN(others), -1);
+	if (r < 0)
+		return r;
+	return others[0].revents || others[1].revents ? -ECANCELED : 0;
+}
+
+static ssize_t
+next_chunk(void *arg, const uint8_t **p)
+{
+	struct span bytes;
+	int r;
+
+	if (s.taken)
+		ring_consume(&s.ring, s.taken);
+	s.taken = 0;
+	while ((r = ring_peek(&s.ring, &bytes)) == -EAGAIN) {
+		r = wait_for_ring();
+		if (r < 0)
+			return r;
+	}
+	if (r == RING_ENDED)
+		return 0;
+	if (r != 0)
+		return r == RING_ABORTED ? -ECONNABORTED : r;
+	s.taken = bytes.n;
+	*p = bytes.p;
+	return (ssize_t)bytes.n;
+}
+
+static int
+run_untar(int root)
+{
+	struct apply_source source = {next_chunk, NULL};
+	struct ipc_msg m;
+	struct err e = {0};
+
+	int r = expect(&s.hash, MSG_apply_ring, &m, "hash");
+	if (r != 0)
+		return r;
+	r = ring_attach(&s.ring, RING_CONSUMER, RING_TAR, m.fds);
+	ipc_msg_release(&m);
+	if (r < 0)
+		return protocol("hash", "no ring");
+	r = expect(&s.store, MSG_untar, &m, "store");
+	if (r != 0)
+		return r;
+	FD_AUTO side = ipc_msg_take_fd(&m, 0);
+	struct apply_limits limits = {
+	    m.untar.max_bytes, m.untar.max_entries, LIMIT_PATH_DEPTH};
+	if (apply_untar(root, side, &source, &limits, &s.result, &e) < 0)
+		return fail(&e);
+	struct ipc_msg answer =
+	    IPC_MSG(applied, .bytes = s.result.bytes, .entries = s.result.entries,
+		.devices = s.result.devices_left_out, .xattrs = s.result.xattrs_dropped);
+	return done(&answer);
+}
+
+/* The store marks one directory, says so, and gets the next. */
+static int
+mark_opaque(void *arg, int dirfd)
+{
+	struct ipc_msg m = IPC_MSG(opaque);
+
+	m.fds[0] = dirfd;
+	m.nfds = 1;
+	int r = chan_send_wait(&s.store, &m, SEND_MS);
+	if (r < 0)
+		return r;
+	struct ipc_msg ok;
+	return expect(&s.store, MSG_opaque_ok, &ok, "store") == 0 ? 0 : -EPROTO;
+}
+
+static struct span
+owners_le(struct apply_owners *o)
+{
+	for (uint32_t i = 0; i < o->n; i++)
+		o->ids[i] = htole32(o->ids[i]);
+	return span_of(o->ids, o->n * sizeof(o->ids[0]));
+}
+
+static int
+run_check(int root)
+{
+	struct apply_opaque opaque = {mark_opaque, NULL};
+	struct ipc_msg m;
+	struct err e = {0};
+
+	int r = expect(&s.store, MSG_check, &m, "store");
+	if (r != 0)
+		return r;
+	FD_AUTO side = ipc_msg_take_fd(&m, 0);
+	FD_AUTO out = ipc_msg_take_fd(&m, 1);
+	uint64_t bytes = m.check.bytes;
+	struct apply_limits limits = {bytes, LIMIT_LAYER_ENTRIES, LIMIT_PATH_DEPTH};
+	r = apply_check(root, side, out, &opaque, &limits, &s.result, &e);
+	if (r == 0 && s.result.bytes != bytes)
+		r = err_set(&e, ERR_CONTENT,
+		    "the layer's side file describes %llu bytes of %llu",
+		    (unsigned long long)s.result.bytes, (unsigned long long)bytes);
+	if (r < 0)
+		return fail(&e);
+	struct ipc_msg answer = IPC_MSG(checked, .entries = s.result.entries,
+	    .tar_split = s.result.tar_split_bytes, .uids = owners_le(&s.result.uids),
+	    .gids = owners_le(&s.result.gids));
+	return done(&answer);
+}
+
+static int
+run_remove(int root)
+{
+	struct ipc_msg m;
+	struct err e = {0};
+	uint64_t removed;
+
+	int r = expect(&s.store, MSG_erase, &m, "store");
+	if (r != 0)
+		return r;
+	if (apply_remove(root, &removed, &e) < 0)
+		return fail(&e);
+	struct ipc_msg answer = IPC_MSG(erased, .entries = removed);
+	return done(&answer);
+}
+
+int
+main(void)
+{
+	struct sandbox_report report = {0};
+	const struct sandbox_setup setup = {.report = &report};
+	struct err e = {0};
+
+	if (sandbox_enter(ROOM_APPLY, &setup) < 0)
+		return EXIT_FAILED;
+	if (control_open(&s.control, ROOM_APPLY, (unsigned)report.landlock_abi,
+		report.landlock) < 0)
+		return EXIT_FAILED;
+	int r = take_peers(report.mode == SANDBOX_MODE_APPLY);
+	if (r != 0)
+		return r;
+	FD_AUTO root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0) {
+		err_errno(&e, errno, "cannot open the layer's directory");
+		return fail(&e);
+	}
+	switch (report.mode) {
+	case SANDBOX_MODE_APPLY:
+		return run_untar(root);
+	case SANDBOX_MODE_CHECK:
+		return run_check(root);
+	case SANDBOX_MODE_REMOVE:
+		return run_remove(root);
+	case SANDBOX_MODE_PLAIN:
+		break;
+	}
+	return protocol("supervisor", "no mode");
+}
