@@ -15,13 +15,13 @@
  * stderr in a build with sanitizers). Everything else is closed. */
 enum sandbox_fd {
 	SANDBOX_FD_CONTROL = 3, /* SOCK_SEQPACKET to the supervisor */
-	SANDBOX_FD_TICKET = 4,	/* used up and closed by sandbox_enter */
 	/* The store's: directories, on mounts with nodev, nosuid, noexec, nosymfollow. */
-	SANDBOX_FD_STORE_GRAPH = 5, /* graph root: open beneath it, never "/" */
-	SANDBOX_FD_STORE_RUN = 6,   /* run root, on a read-only mount */
+	SANDBOX_FD_STORE_GRAPH = 4, /* graph root: open beneath it, never "/" */
+	SANDBOX_FD_STORE_RUN = 5,   /* run root, on a read-only mount */
 	/* apply's: the tree it becomes the root of; used up and closed by sandbox_enter.
 	 */
-	SANDBOX_FD_APPLY_TREE = 5,
+	SANDBOX_FD_APPLY_TREE = 4,
+	SANDBOX_FD_TICKET = 6, /* used up and closed by sandbox_enter */
 };
 
 /* What an apply room was started for; its rights differ with it. */
@@ -37,9 +37,10 @@ enum sandbox_mode {
 /* What has been put on, for HELLO and for `bulkhead status`. */
 struct sandbox_report {
 	enum sandbox_mode mode;
-	int landlock_abi;  /* 0: none (degraded) */
-	bool mdwe;	   /* memory-deny-write-execute by the kernel */
-	bool seccomp;	   /* false only in a build with sanitizers, or degraded */
+	int landlock_abi;     /* 0: none (degraded) */
+	const char *landlock; /* what it leaves, for people; static text */
+	bool mdwe;	      /* memory-deny-write-execute by the kernel */
+	bool seccomp;	      /* false only in a build with sanitizers, or degraded */
 	unsigned degraded; /* bits of enum sandbox_degraded (policy/sandbox/features.h) */
 };
 
