@@ -1,0 +1,10 @@
+#include "tests/inflate/compare.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	compare_pieces(INFLATE_ZSTD, data, size);
+	return 0;
+}
