@@ -11,7 +11,7 @@
 void
 ipc_msg_release(struct ipc_msg *m)
 {
-	for (unsigned i = 0; i < LIMIT_MESSAGE_FDS; i++)
+	for (unsigned i = 0; i < m->nfds; i++)
 		fd_close(&m->fds[i]);
 	m->nfds = 0;
 }
