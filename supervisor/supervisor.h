@@ -1,0 +1,146 @@
+/* The supervisor's state. It starts, wires and ends rooms, and holds what is secret or
+ * rooted; it parses nothing but fixed messages of rooms. */
+#ifndef BULKHEAD_SUPERVISOR_SUPERVISOR_H
+#define BULKHEAD_SUPERVISOR_SUPERVISOR_H
+
+#include "common/ipc/port.h"
+#include "policy/sandbox/profile.h"
+#include "policy/sandbox/spawn.h"
+#include "supervisor/secrets.h"
+#include "supervisor/settings.h"
+
+#define ROOM_PEERS 8
+
+/* A channel end that a room gets once it is in its sandbox. */
+struct pending {
+	enum ipc_channel channel;
+	uint64_t token;
+	int fd;
+};
+
+/* What a fetcher and its dial were asked for. */
+struct fetch_info {
+	enum fetch_scheme scheme;
+	uint16_t port;
+	bool verify;
+	uint64_t parent; /* fetch id that gets the token; 0 = none */
+	char host[LIMIT_HOST + 1];
+	char repository[LIMIT_REPOSITORY + 1];
+	enum secret_kind secret_kind;
+	size_t secret_size;
+	uint8_t *secret; /* owned */
+};
+
+/* One living room. */
+struct room_entry {
+	struct room_entry *next;
+	struct supervisor *s;
+	const struct profile *profile;
+	struct sandbox_room sandbox;
+	struct loop_source early; /* the control fd before the first packet */
+	struct port control;
+	struct loop_source ended; /* the pidfd */
+	uint64_t pull, token;
+	bool ready; /* HELLO came and /proc agrees with the table */
+	struct pending peers[ROOM_PEERS];
+	unsigned npeers;
+	struct fetch_info *fetch; /* of FETCH and DIAL; owned */
+	char landlock[513];
+	unsigned landlock_abi;
+	bool idle, counted; /* started for `status` alone; its word has come */
+};
+
+/* What outlives single rooms of a pull: ring ends that wait for their neighbour, the
+ * address class. */
+struct layer_ends {
+	struct layer_ends *next;
+	uint64_t token;
+	int fetch_end, apply_end; /* -1: handed out */
+};
+
+struct pull_entry {
+	struct pull_entry *next;
+	uint64_t id;
+	bool class_known, access_told;
+	enum address_floor class;
+	struct layer_ends *layers;
+};
+
+struct supervisor {
+	struct loop loop;
+	struct sandbox_host host;
+	struct settings settings;
+	struct secrets secrets;
+	struct room_entry *rooms, *store, *frontend;
+	struct pull_entry *pulls;
+	int cli;    /* the command's channel; -1 once the frontend has it */
+	int policy; /* sealed memfd, -1 = none */
+	uint8_t policy_hash[32];
+	const char *policy_file;
+	char policy_problem[1024];
+	bool have_access_key, stopping, sweeping;
+	uint8_t access_key[32];
+	int exit_code;
+	struct status_job *status; /* of `bulkhead status`, or NULL */
+};
+
+/* ---- rooms.c: one room's life
+ * ------------------------------------------------------------------ */
+
+/* Starts a room. dir: apply's root, else -1. NULL with *e on failure. */
+struct room_entry *room_start(struct supervisor *s, enum room room,
+    enum sandbox_mode mode, uint64_t pull, uint64_t token, int dir, struct err *e);
+
+/* Gives the room its end of a channel, at once or when it is ready. fd is taken over. */
+void room_give(struct room_entry *r, enum ipc_channel channel, uint64_t token, int fd);
+
+/* SIGKILL; what follows is done when the kernel reports the end. */
+void room_kill(struct room_entry *r);
+
+struct room_entry *room_find(
+    struct supervisor *s, enum room room, uint64_t pull, uint64_t token);
+
+void fetch_info_free(struct fetch_info *f);
+
+/* Makes a channel between two rooms. -ENOMEM, -EMFILE ... */
+int rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel channel,
+    uint64_t token) MUST_CHECK;
+
+/* ---- requests.c: what rooms may ask
+ * -------------------------------------------------------------- */
+
+/* One message of a room that is ready. Negative: the room broke the protocol. */
+int request_handle(struct room_entry *r, struct ipc_msg *m);
+
+/* First messages of a room that has just become ready. */
+int room_setup(struct room_entry *r);
+
+/* A room is reaped: tell who asked for it, and act on what its end means. */
+void room_gone(struct room_entry *r, int status);
+
+/* Kills every room of a pull and forgets the pull. */
+void pull_drop(struct supervisor *s, uint64_t pull);
+
+/* Orderly end: rooms of pulls are killed, the store cleans up and leaves, then the loop
+ * ends. */
+void supervisor_stop(struct supervisor *s, int exit_code);
+
+/* ---- report.c
+ * -------------------------------------------------------------------------------------
+ */
+
+/* A line on stderr, if the level is wanted; text is escaped. */
+void supervisor_log(struct supervisor *s, unsigned level, const char *fmt, ...)
+    PRINTF(3, 4);
+
+/* ---- idle.c: `bulkhead status`
+ * --------------------------------------------------------------------- */
+
+/* Starts one idle room of each kind; rows go to the frontend when all are ready or have
+ * failed. */
+void status_begin(struct supervisor *s, uint64_t req);
+
+/* An idle room is ready, has failed (why), or is gone. */
+void status_room(struct room_entry *r, const char *why);
+
+#endif
