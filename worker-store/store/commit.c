@@ -117,30 +117,39 @@ commit_end(struct commit *c)
 		table_free(&c->containers[i]);
 }
 
+static int
+containers_load_from(struct table t[2], int dir, struct err *e)
+{
+	int r = table_load(&t[0], TABLE_CONTAINERS, dir, FILE_CONTAINERS, e);
+	if (r == 0)
+		r = table_load(&t[1], TABLE_CONTAINERS, dir, FILE_VOLATILE_CONTAINERS, e);
+	return r;
+}
+
 int
 containers_load(struct table t[4], const struct store *s, struct err *e)
 {
-	const int dirs[] = {
-	    s->containers, s->containers, s->run_containers, s->run_containers};
-	static const char *const files[] = {FILE_CONTAINERS, FILE_VOLATILE_CONTAINERS,
-	    FILE_CONTAINERS, FILE_VOLATILE_CONTAINERS};
-
-	for (size_t i = 0; i < 4; i++) {
-		if (dirs[i] < 0)
-			continue;
-		int r = table_load(&t[i], TABLE_CONTAINERS, dirs[i], files[i], e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	int r = containers_load_from(t, s->containers, e);
+	if (r < 0 || s->run < 0)
+		return r;
+	/* Where a store is "transient", its containers are here. */
+	FD_AUTO dir = dir_open(s->run, "overlay-containers");
+	if (dir < 0)
+		return dir == -ENOENT ? 0
+				      : err_errno(e, -dir, "cannot open the run root");
+	return containers_load_from(t + 2, dir, e);
 }
 
 int
 mounts_load(struct table *t, const struct store *s, struct err *e)
 {
-	if (s->run_layers < 0)
+	if (s->run < 0)
 		return 0;
-	return table_load(t, TABLE_MOUNTS, s->run_layers, FILE_MOUNTS, e);
+	FD_AUTO dir = dir_open(s->run, "overlay-layers");
+	if (dir < 0)
+		return dir == -ENOENT ? 0
+				      : err_errno(e, -dir, "cannot open the run root");
+	return table_load(t, TABLE_MOUNTS, dir, FILE_MOUNTS, e);
 }
 
 static int

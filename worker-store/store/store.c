@@ -138,7 +138,7 @@ store_prepare(int graph, struct err *e)
 }
 
 static int
-open_dirs(struct store *s, int run, struct err *e)
+open_dirs(struct store *s, struct err *e)
 {
 	const struct {
 		int *fd;
@@ -159,13 +159,6 @@ open_dirs(struct store *s, int run, struct err *e)
 			    e, -fd, "cannot open %s of the graph root", dirs[i].name);
 		*dirs[i].fd = fd;
 	}
-	if (run < 0)
-		return 0;
-	s->run_layers = dir_open(run, "overlay-layers");
-	s->run_containers = dir_open(run, "overlay-containers");
-	if ((s->run_layers < 0 && s->run_layers != -ENOENT) ||
-	    (s->run_containers < 0 && s->run_containers != -ENOENT))
-		return err_errno(e, EIO, "cannot open the run root's directories");
 	return 0;
 }
 
@@ -241,9 +234,9 @@ staging_try(struct store *s, struct err *e)
 }
 
 static int
-open_all(struct store *s, int run, int by_path, struct err *e)
+open_all(struct store *s, int by_path, struct err *e)
 {
-	int r = open_dirs(s, run, e);
+	int r = open_dirs(s, e);
 	if (r == 0)
 		r = check_same_directory(s, by_path, e);
 	if (r < 0)
@@ -264,7 +257,8 @@ store_open(struct store *s, int graph, int run, int overlay_by_path, struct err 
 {
 	*s = STORE_CLOSED;
 	s->graph = graph;
-	int r = open_all(s, run, overlay_by_path, e);
+	s->run = run;
+	int r = open_all(s, overlay_by_path, e);
 	if (r < 0)
 		store_close(s);
 	return r;
@@ -285,9 +279,8 @@ store_close(struct store *s)
 		memcpy(lock + STAGING_NAME, ".lock", 6);
 		unlinkat(s->own, lock, 0);
 	}
-	int *fds[] = {&s->run_layers, &s->run_containers, &s->overlay, &s->links,
-	    &s->layers, &s->images, &s->containers, &s->own, &s->staging, &s->trash,
-	    &s->journal, &s->lock};
+	int *fds[] = {&s->overlay, &s->links, &s->layers, &s->images, &s->containers,
+	    &s->own, &s->staging, &s->trash, &s->journal, &s->lock};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (*fds[i] >= 0)
 			fd_close(fds[i]);

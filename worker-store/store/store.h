@@ -17,9 +17,8 @@
 #define STAGING_NAME 32 /* hex digits of a staging directory's name */
 
 struct store {
-	int graph;	/* <G>, through a clone of its mount */
-	int run_layers; /* <R>/overlay-layers, or -1 */
-	int run_containers;
+	int graph; /* <G>, through a clone of its mount */
+	int run;   /* <R>, or -1; what is in it comes and goes */
 	int overlay, links, layers, images, containers;
 	int own;     /* <G>/bulkhead */
 	int staging; /* <G>/bulkhead/<random> */
@@ -30,12 +29,12 @@ struct store {
 	unsigned serial; /* makes names within staging */
 	uint8_t key[32]; /* of the proofs of access, which the supervisor computes */
 };
-#define STORE_CLOSED                                                                  \
-	(struct store)                                                                \
-	{                                                                             \
-		.graph = -1, .run_layers = -1, .run_containers = -1, .overlay = -1,   \
-		.links = -1, .layers = -1, .images = -1, .containers = -1, .own = -1, \
-		.staging = -1, .trash = -1, .lock = -1, .journal = -1,                \
+#define STORE_CLOSED                                                                   \
+	(struct store)                                                                 \
+	{                                                                              \
+		.graph = -1, .run = -1, .overlay = -1, .links = -1, .layers = -1,      \
+		.images = -1, .containers = -1, .own = -1, .staging = -1, .trash = -1, \
+		.lock = -1, .journal = -1,                                             \
 	}
 
 /* Makes what is missing of the graph root's directories, with the modes of the format,
