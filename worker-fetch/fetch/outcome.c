@@ -1,0 +1,80 @@
+#include "worker-fetch/fetch/outcome.h"
+
+#include "worker-fetch/fetch/body.h"
+
+#include <stdio.h>
+
+char *
+outcome_place(const struct url *url, char dst[OUTCOME_PLACE])
+{
+	char origin[LIMIT_HOST + 32];
+	size_t n = strcspn(url->target, "?");
+
+	snprintf(dst, OUTCOME_PLACE, "%s%.*s", url_origin(url, origin, sizeof(origin)),
+	    (int)n, url->target);
+	if (strlen(origin) + n >= OUTCOME_PLACE)
+		memcpy(dst + OUTCOME_PLACE - 4, "...", 4);
+	return dst;
+}
+
+static enum err_class
+status_class(const struct response *head, const struct error_answer *a)
+{
+	if (head->status == 401 || head->status == 403 ||
+	    strcmp(a->code, "DENIED") == 0 || strcmp(a->code, "UNAUTHORIZED") == 0)
+		return ERR_AUTH;
+	return head->status == 404 ? ERR_NOT_FOUND : ERR_NETWORK;
+}
+
+static void
+advice(const struct response *head, char dst[160])
+{
+	*dst = 0;
+	switch (head->status) {
+	case 401:
+	case 403:
+		snprintf(
+		    dst, 160, "; the name may be misspelt, or credentials are needed");
+		break;
+	case 429:
+		if (head->retry_after >= 0)
+			snprintf(dst, 160, "; the registry asks to wait %lld s",
+			    (long long)head->retry_after);
+		else
+			snprintf(dst, 160, "; too many requests: wait, or log in");
+		break;
+	case 404:
+		break;
+	default:
+		if (head->status >= 500)
+			snprintf(
+			    dst, 160, "; the fault is the registry's: try again later");
+	}
+}
+
+int
+outcome_status(
+    const struct url *url, const struct response *head, struct span body, struct err *e)
+{
+	struct error_answer a;
+	char place[OUTCOME_PLACE], hint[160];
+
+	error_scan(body, &a);
+	advice(head, hint);
+	return err_set(e, status_class(head, &a), "%s answers %d%s%s%s%s%s",
+	    outcome_place(url, place), head->status, *a.code ? " " : "", a.code,
+	    *a.message ? ": " : "", a.message, hint);
+}
+
+int
+outcome_broken(const struct url *url, const char *detail, bool untrusted, struct err *e)
+{
+	char place[OUTCOME_PLACE], safe[300];
+
+	span_escape(span_str(detail), safe, sizeof(safe));
+	return err_set(e, ERR_NETWORK, "%s: %s%s", outcome_place(url, place), safe,
+	    untrusted
+		? "; the certificate is not trusted: add the registry's CA, or verify "
+		  "nothing with --tls-verify=false"
+		: "");
+}

@@ -1,0 +1,797 @@
+#include "worker-fetch/fetch/transfer.h"
+
+#include "common/base/fd.h"
+#include "worker-fetch/fetch/connect.h"
+#include "worker-fetch/fetch/outcome.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* TEST-NET-1. Told to connect there whatever the URL says, libcurl resolves nothing and
+ * asks for one socket; no packet ever goes to it. */
+#define DUMMY_ADDRESS "192.0.2.1"
+#define ASK_AGAIN_MS 5000
+#define NO_SOCKET_TRIES 8 /* connections that were idle and turned out to be dead */
+
+enum state { QUEUED, RUNNING, FINISHED };
+
+struct transfer {
+	struct transfer_engine *engine;
+	struct transfer *next;
+	struct transfer_request rq;
+	struct url url;
+	char *accept, *authorization, *form;
+	enum state state;
+	uint64_t not_before; /* QUEUED: when to try (again) */
+	unsigned tries, starved_tries, hops;
+	/* of this attempt */
+	CURL *easy;
+	struct curl_slist *headers, *connect_to;
+	char curl_error[CURL_ERROR_SIZE];
+	struct response head;
+	struct err err;
+	bool paused;
+	bool starved; /* libcurl wanted a connection and there was none */
+	bool enough;  /* the rest of an error's body is not wanted */
+	uint64_t began, last, slow_since, slow_bytes;
+	uint64_t from; /* bytes we had when it began */
+	uint64_t skip; /* of those, still to be thrown away */
+	/* of all attempts */
+	uint64_t bytes;
+	uint8_t *body;
+	size_t body_n, body_cap;
+};
+
+struct transfer_engine {
+	CURLM *multi;
+	struct transfer_origin origin;
+	struct transfer *list;		/* oldest first */
+	int sockets[LIMIT_CONNECTIONS]; /* connected, not yet libcurl's */
+	unsigned n_sockets, in_use /* libcurl's */, asked, running;
+	bool news;	    /* something ended in this round */
+	uint64_t ask_after; /* no connection could be had: not again before */
+};
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* ---- engine ---- */
+
+struct transfer_engine *
+transfer_engine_new(struct err *e)
+{
+	struct transfer_engine *en = calloc(1, sizeof(*en));
+
+	if (!connect_is_ours()) {
+		err_set(e, ERR_INTERNAL, "libcurl would use the C library's connect()");
+	} else if (en && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
+		en->multi = curl_multi_init();
+	}
+	if (!en || !en->multi) {
+		err_set(e, ERR_INTERNAL, "libcurl cannot be initialised");
+		free(en);
+		return NULL;
+	}
+	curl_multi_setopt(en->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+	curl_multi_setopt(en->multi, CURLMOPT_MAXCONNECTS, (long)LIMIT_CONNECTIONS);
+
+	return en;
+}
+
+static unsigned
+or_limit(unsigned ms, unsigned seconds)
+{
+	return ms ? ms : seconds * 1000;
+}
+
+void
+transfer_engine_open(struct transfer_engine *en, const struct transfer_origin *origin)
+{
+	struct transfer_times *t = &en->origin.times;
+
+	en->origin = *origin;
+	t->first_byte = or_limit(t->first_byte, LIMIT_FIRST_BYTE_SECONDS);
+	t->stall = or_limit(t->stall, LIMIT_STALL_SECONDS);
+	t->slow = or_limit(t->slow, LIMIT_SLOW_SECONDS);
+	t->step = t->step ? t->step : 250;
+}
+
+static void
+attempt_release(struct transfer *t)
+{
+	if (t->easy) {
+		curl_multi_remove_handle(t->engine->multi, t->easy);
+		curl_easy_cleanup(t->easy);
+		t->engine->running--;
+	}
+	t->easy = NULL;
+	curl_slist_free_all(t->headers);
+	curl_slist_free_all(t->connect_to);
+	t->headers = t->connect_to = NULL;
+}
+
+static void
+transfer_free(struct transfer *t)
+{
+	struct transfer **at = &t->engine->list;
+
+	attempt_release(t);
+	while (*at && *at != t)
+		at = &(*at)->next;
+	if (*at)
+		*at = t->next;
+	free(t->accept);
+	if (t->authorization)
+		explicit_bzero(t->authorization, strlen(t->authorization));
+	free(t->authorization);
+	free(t->form);
+	free(t->body);
+	free(t);
+}
+
+void
+transfer_engine_free(struct transfer_engine *en)
+{
+	if (!en)
+		return;
+	while (en->list)
+		transfer_free(en->list);
+	curl_multi_cleanup(en->multi);
+	for (unsigned i = 0; i < en->n_sockets; i++)
+		fd_close(&en->sockets[i]);
+	free(en);
+	curl_global_cleanup();
+}
+
+/* ---- sockets ---- */
+
+void
+transfer_engine_socket(struct transfer_engine *en, int fd)
+{
+	if (en->asked)
+		en->asked--;
+	if (en->n_sockets == LIMIT_CONNECTIONS)
+		fd_close(&fd);
+	else
+		en->sockets[en->n_sockets++] = fd;
+}
+
+static curl_socket_t
+hand_out_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct transfer *t = arg;
+	struct transfer_engine *en = t->engine;
+
+	if (purpose != CURLSOCKTYPE_IPCXN || !en->n_sockets) {
+		t->starved = true;
+		return CURL_SOCKET_BAD;
+	}
+	en->in_use++;
+	return en->sockets[--en->n_sockets];
+}
+
+static int
+take_back_socket(void *arg, curl_socket_t fd)
+{
+	struct transfer_engine *en = arg;
+
+	en->in_use--;
+	fd_close(&fd);
+	return 0;
+}
+
+/* ---- what libcurl brings ---- */
+
+static bool
+wanted(const struct transfer *t)
+{
+	return t->head.status == 200 || (t->head.status == 206 && t->from > 0);
+}
+
+/* The head has been seen whole; its body begins. Tells whether that is the body asked
+ * for. */
+static int
+check_head(struct transfer *t)
+{
+	uint64_t expect = t->rq.expect;
+
+	if (t->head.status == 200) {
+		t->skip = t->bytes; /* it begins again; what we have is thrown away */
+		if (t->url.tls && expect == UINT64_MAX && !t->head.has_length &&
+		    !t->head.chunked)
+			return err_set(&t->err, ERR_NETWORK,
+			    "the registry's answer has no length: it could be cut on its "
+			    "way");
+		return response_check_length(&t->head, expect, t->rq.cap, &t->err);
+	}
+	if (!t->head.has_range || t->head.range_first != t->bytes ||
+	    t->head.range_total != expect)
+		return err_set(&t->err, ERR_CONTENT,
+		    "the registry continues the transfer at another place than asked");
+	return response_check_length(&t->head, expect - t->bytes, t->rq.cap, &t->err);
+}
+
+static size_t
+on_header(char *p, size_t size, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+
+	bool before = t->head.complete;
+
+	t->last = now_ms();
+	if (response_line(&t->head, span_of(p, size * n), &t->err) < 0)
+		return 0;
+	if (!before && t->head.complete && wanted(t) && check_head(t) < 0)
+		return 0;
+	return size * n;
+}
+
+static int
+append(struct transfer *t, struct span s, uint64_t cap)
+{
+	if (t->body_n + s.n > cap)
+		return err_set(&t->err, ERR_CONTENT,
+		    "the answer is longer than the %llu bytes allowed",
+		    (unsigned long long)cap);
+	if (t->body_n + s.n > t->body_cap) {
+		size_t want = t->body_cap ? t->body_cap * 2 : 16384;
+		while (want < t->body_n + s.n)
+			want *= 2;
+		uint8_t *more = realloc(t->body, want);
+		if (!more)
+			return err_set(&t->err, ERR_INTERNAL, "out of memory");
+		t->body = more;
+		t->body_cap = want;
+	}
+	memcpy(t->body + t->body_n, s.p, s.n);
+	t->body_n += s.n;
+	return 0;
+}
+
+/* A body that only explains a status: a part of it will do. */
+static size_t
+take_error_body(struct transfer *t, struct span s)
+{
+	size_t room = LIMIT_ERROR_BODY - t->body_n;
+	size_t n = s.n < room ? s.n : room;
+
+	if (append(t, span_of(s.p, n), LIMIT_ERROR_BODY) < 0)
+		return 0;
+	t->enough = t->body_n == LIMIT_ERROR_BODY;
+	return t->enough ? 0 : s.n;
+}
+
+static int
+check_size(struct transfer *t, size_t more)
+{
+	if (t->rq.expect != UINT64_MAX && t->bytes + more > t->rq.expect)
+		return err_set(&t->err, ERR_CONTENT,
+		    "the registry sends more than the %llu bytes that the manifest names",
+		    (unsigned long long)t->rq.expect);
+	if (t->bytes + more > t->rq.cap)
+		return err_set(&t->err, ERR_CONTENT,
+		    "the registry sends more than the %llu bytes allowed",
+		    (unsigned long long)t->rq.cap);
+	return 0;
+}
+
+/* The sink takes all or nothing; a part already skipped must not be skipped again after a
+ * pause. */
+static size_t
+stream(struct transfer *t, struct span s)
+{
+	uint64_t skip = t->skip < s.n ? t->skip : s.n;
+	struct span rest = span_from(s, skip);
+
+	if (check_size(t, rest.n) < 0)
+		return 0;
+	if (rest.n) {
+		int r = t->rq.sink(t->rq.arg, rest);
+		if (r > 0) {
+			t->paused = true;
+			return CURL_WRITEFUNC_PAUSE;
+		}
+		if (r < 0) {
+			err_set(&t->err, ERR_INTERNAL, "the layer's pipeline has ended");
+			return 0;
+		}
+	}
+	t->skip -= skip;
+	t->bytes += rest.n;
+	return s.n;
+}
+
+static size_t
+on_body(char *p, size_t size, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+	struct span s = span_of(p, size * n);
+
+	t->last = now_ms();
+	t->slow_bytes += s.n;
+	if (!wanted(t))
+		return take_error_body(t, s);
+	if (t->rq.kind == TRANSFER_STREAM)
+		return stream(t, s);
+	if (check_size(t, s.n) < 0 || append(t, s, t->rq.cap) < 0)
+		return 0;
+	t->bytes += s.n;
+	return s.n;
+}
+
+/* ---- one attempt ---- */
+
+static bool
+add_header(struct curl_slist **list, const char *name, const char *value)
+{
+	size_t n = strlen(name) + strlen(value) + 3;
+	CLEANUP(free_ptr) char *line = malloc(n);
+
+	if (!line)
+		return false;
+	snprintf(line, n, "%s: %s", name, value);
+	struct curl_slist *longer = curl_slist_append(*list, line);
+	explicit_bzero(line, n);
+	if (longer)
+		*list = longer;
+	return longer != NULL;
+}
+
+static bool
+set_headers(struct transfer *t)
+{
+	char range[48];
+
+	if (!add_header(&t->headers, "Accept", t->accept ? t->accept : "*/*") ||
+	    !add_header(&t->headers, "Accept-Encoding", "identity") ||
+	    (t->authorization &&
+		!add_header(&t->headers, "Authorization", t->authorization)))
+		return false;
+	if (t->bytes) {
+		snprintf(
+		    range, sizeof(range), "bytes=%llu-", (unsigned long long)t->bytes);
+		if (!add_header(&t->headers, "Range", range))
+			return false;
+	}
+	return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers) == CURLE_OK;
+}
+
+#define SET(option, value) (curl_easy_setopt(t->easy, option, value) == CURLE_OK)
+
+static bool
+set_connection(struct transfer *t)
+{
+	const struct transfer_origin *o = &t->engine->origin;
+	struct curl_blob ca = {(void *)(uintptr_t)o->ca.p, o->ca.n, CURL_BLOB_NOCOPY};
+
+	t->connect_to = curl_slist_append(NULL, "::" DUMMY_ADDRESS ":");
+	return t->connect_to && SET(CURLOPT_CONNECT_TO, t->connect_to) &&
+	       SET(CURLOPT_OPENSOCKETFUNCTION, hand_out_socket) &&
+	       SET(CURLOPT_OPENSOCKETDATA, t) &&
+	       SET(CURLOPT_CLOSESOCKETFUNCTION, take_back_socket) &&
+	       SET(CURLOPT_CLOSESOCKETDATA, t->engine) &&
+	       SET(CURLOPT_IPRESOLVE, (long)CURL_IPRESOLVE_V4) &&
+	       SET(CURLOPT_CONNECTTIMEOUT_MS, (long)o->times.first_byte + 1000) &&
+	       SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOPROXY, "*") &&
+	       SET(CURLOPT_PROTOCOLS_STR, o->url.tls ? "https" : "http") &&
+	       SET(CURLOPT_REDIR_PROTOCOLS_STR, "https") &&
+	       (!o->url.tls ||
+		   (SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+		       SET(CURLOPT_SSL_VERIFYPEER, o->verify ? 1L : 0L) &&
+		       SET(CURLOPT_SSL_VERIFYHOST, o->verify ? 2L : 0L) &&
+		       SET(CURLOPT_CAINFO, NULL) && SET(CURLOPT_CAPATH, NULL) &&
+		       (!o->verify || SET(CURLOPT_CAINFO_BLOB, &ca))));
+}
+
+static bool
+set_request(struct transfer *t)
+{
+	char url[URL_TEXT_MAX];
+
+	return SET(CURLOPT_URL, url_format(&t->url, url, sizeof(url))) &&
+	       SET(CURLOPT_PATH_AS_IS, 1L) && SET(CURLOPT_NOSIGNAL, 1L) &&
+	       SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
+	       SET(CURLOPT_HTTP09_ALLOWED, 0L) && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
+	       SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
+	       SET(CURLOPT_ACCEPT_ENCODING, NULL) &&
+	       SET(CURLOPT_USERAGENT, "bulkhead/" BULKHEAD_VERSION) &&
+	       SET(CURLOPT_ERRORBUFFER, t->curl_error) && SET(CURLOPT_PRIVATE, t) &&
+	       SET(CURLOPT_HEADERFUNCTION, on_header) && SET(CURLOPT_HEADERDATA, t) &&
+	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, t) &&
+	       SET(CURLOPT_BUFFERSIZE, 256L << 10) &&
+	       (!t->form || SET(CURLOPT_COPYPOSTFIELDS, t->form));
+}
+
+static void
+attempt_reset(struct transfer *t)
+{
+	uint64_t now = now_ms();
+
+	response_init(&t->head);
+	memset(&t->err, 0, sizeof(t->err));
+	t->curl_error[0] = 0;
+	t->paused = t->starved = t->enough = false;
+	t->began = t->last = t->slow_since = now;
+	t->slow_bytes = t->skip = 0;
+	t->body_n = 0;
+	if (t->rq.kind == TRANSFER_MEMORY)
+		t->bytes = 0;
+	t->from = t->bytes;
+}
+
+static bool
+attempt_start(struct transfer *t)
+{
+	attempt_reset(t);
+	t->state = RUNNING;
+	t->easy = curl_easy_init();
+	if (!t->easy)
+		return false;
+	t->engine->running++;
+	return set_request(t) && set_connection(t) && set_headers(t) &&
+	       curl_multi_add_handle(t->engine->multi, t->easy) == CURLM_OK;
+}
+
+/* ---- the end of an attempt ---- */
+
+static void
+finish(struct transfer *t, enum transfer_outcome outcome, const struct url *location)
+{
+	struct transfer_result result = {
+	    .outcome = outcome,
+	    .head = &t->head,
+	    .location = location,
+	    .body = span_of(t->body, t->body_n),
+	    .bytes = t->bytes,
+	    .err = &t->err,
+	};
+
+	t->state = FINISHED;
+	t->engine->news = true;
+	t->rq.done(t->rq.arg, &result);
+	attempt_release(t);
+}
+
+static void
+again_in(struct transfer *t, int ms)
+{
+	attempt_release(t);
+	t->state = QUEUED;
+	t->not_before = now_ms() + (uint64_t)ms;
+}
+
+static void
+redirected(struct transfer *t)
+{
+	struct url to;
+
+	if (url_resolve(&t->url, span_str(t->head.location), &to, &t->err) < 0 ||
+	    url_may_lead(&t->url, &to, &t->err) < 0) {
+		finish(t, TRANSFER_FAILED, NULL);
+	} else if (!url_same_origin(&t->url, &to)) {
+		finish(t, TRANSFER_REDIRECT, &to);
+	} else if (t->form || ++t->hops > LIMIT_REDIRECTS) {
+		err_set(&t->err, ERR_NETWORK, "%s: %s", t->engine->origin.url.host,
+		    t->form ? "the token server redirects, which is refused"
+			    : "too many redirects");
+		finish(t, TRANSFER_FAILED, NULL);
+	} else {
+		t->url = to;
+		t->tries = 0;
+		again_in(t, 0);
+	}
+}
+
+/* An answer came, whatever its status. */
+static void
+answered(struct transfer *t)
+{
+	if (wanted(t)) {
+		bool unknown = t->rq.expect == UINT64_MAX;
+		if (unknown || t->bytes == t->rq.expect) {
+			finish(t, TRANSFER_DONE, NULL);
+			return;
+		}
+		err_set(&t->err, ERR_CONTENT,
+		    "the registry sends %llu bytes where the manifest names %llu",
+		    (unsigned long long)t->bytes, (unsigned long long)t->rq.expect);
+	} else if (response_is_redirect(&t->head) && t->head.has_location) {
+		redirected(t);
+		return;
+	} else if (t->head.status == 401 && t->head.challenged) {
+		finish(t, TRANSFER_CHALLENGE, NULL);
+		return;
+	} else {
+		int ms =
+		    response_retry_ms(&t->head, ++t->tries, t->engine->origin.times.step);
+		if (ms >= 0) {
+			again_in(t, ms);
+			return;
+		}
+		outcome_status(&t->url, &t->head, span_of(t->body, t->body_n), &t->err);
+	}
+	finish(t, TRANSFER_FAILED, NULL);
+}
+
+/* Whether another connection may do better. A server that speaks no TLS or has a bad
+ * certificate stays so. */
+static bool
+worth_another(const struct transfer *t, CURLcode rc)
+{
+	switch (rc) {
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE:
+		return true;
+	case CURLE_SSL_CONNECT_ERROR:
+		return strstr(t->curl_error, "SYSCALL") || strstr(t->curl_error, "reset");
+	default:
+		return false;
+	}
+}
+
+static void
+broken(struct transfer *t, CURLcode rc)
+{
+	static const struct response none;
+	bool resumable = t->bytes == 0 ||
+			 (t->rq.kind == TRANSFER_STREAM && t->rq.expect != UINT64_MAX) ||
+			 t->rq.kind == TRANSFER_MEMORY;
+	const char *detail = *t->curl_error ? t->curl_error : curl_easy_strerror(rc);
+
+	/* Who brings bytes may break off as often as it likes: the size bounds it. */
+	if (t->bytes > t->from)
+		t->tries = 0;
+	int ms = worth_another(t, rc) && resumable
+		     ? response_retry_ms(&none, ++t->tries, t->engine->origin.times.step)
+		     : -1;
+	if (ms >= 0) {
+		again_in(t, ms);
+		return;
+	}
+	outcome_broken(&t->url, detail, rc == CURLE_PEER_FAILED_VERIFICATION, &t->err);
+	finish(t, TRANSFER_FAILED, NULL);
+}
+
+static void
+attempt_done(struct transfer *t, CURLcode rc)
+{
+	if (t->starved && ++t->starved_tries <= NO_SOCKET_TRIES)
+		again_in(t, 0);
+	else if (t->err.code != ERR_OK)
+		finish(t, TRANSFER_FAILED, NULL);
+	else if (rc == CURLE_OK || t->enough)
+		answered(t);
+	else
+		broken(t, rc);
+}
+
+/* ---- the engine's round ---- */
+
+void
+transfer_engine_no_socket(struct transfer_engine *en, const struct err *why)
+{
+	if (en->asked)
+		en->asked--;
+	if (en->running) { /* they will hand their connection on */
+		en->ask_after = now_ms() + ASK_AGAIN_MS;
+		return;
+	}
+	for (struct transfer *t = en->list, *next; t; t = next) {
+		next = t->next;
+		if (t->state != QUEUED)
+			continue;
+		t->err = *why;
+		finish(t, TRANSFER_FAILED, NULL);
+	}
+}
+
+static void
+launch_queued(struct transfer_engine *en)
+{
+	uint64_t now = now_ms();
+	unsigned waiting = 0;
+
+	for (struct transfer *t = en->list, *next; t; t = next) {
+		next = t->next;
+		if (t->state != QUEUED || t->not_before > now)
+			continue;
+		if (en->running >= en->in_use + en->n_sockets) {
+			waiting++;
+			continue;
+		}
+		if (!attempt_start(t)) {
+			err_set(&t->err, ERR_INTERNAL, "libcurl refuses an option");
+			finish(t, TRANSFER_FAILED, NULL);
+		}
+	}
+	unsigned have = en->in_use + en->n_sockets + en->asked;
+	unsigned more = waiting > en->asked ? waiting - en->asked : 0;
+	if (now < en->ask_after)
+		return;
+	for (; more && have < LIMIT_CONNECTIONS; more--, have++) {
+		en->asked++;
+		en->origin.want_socket(en->origin.arg);
+	}
+}
+
+static void
+collect_finished(struct transfer_engine *en)
+{
+	CURLMsg *m;
+	int left;
+
+	while ((m = curl_multi_info_read(en->multi, &left))) {
+		struct transfer *t = NULL;
+		CURLcode rc = m->data.result;
+		if (m->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
+		attempt_done(t, rc);
+	}
+}
+
+/* Milliseconds until this running transfer has been silent or slow for too long; 0: it
+ * has. */
+static uint64_t
+patience(struct transfer *t, uint64_t now)
+{
+	const struct transfer_times *times = &t->engine->origin.times;
+	bool body = t->head.complete;
+	uint64_t silent_since = body ? t->last : t->began;
+	uint64_t allowed = body ? times->stall : times->first_byte;
+	uint64_t slow;
+
+	if (t->paused) { /* we are the slow ones */
+		t->last = t->slow_since = now;
+		t->slow_bytes = 0;
+		return UINT64_MAX;
+	}
+	if (now - t->slow_since >= times->slow && t->slow_bytes >= LIMIT_SLOW_BYTES) {
+		t->slow_since = now;
+		t->slow_bytes = 0;
+	}
+	slow = t->slow_since + times->slow;
+	uint64_t end = silent_since + allowed < slow ? silent_since + allowed : slow;
+	return end > now ? end - now : 0;
+}
+
+static void
+give_up(struct transfer *t)
+{
+	const struct transfer_times *times = &t->engine->origin.times;
+	char place[OUTCOME_PLACE];
+
+	outcome_place(&t->url, place);
+	if (!t->head.complete)
+		err_set(&t->err, ERR_DEADLINE, "%s: no answer within %u s", place,
+		    times->first_byte / 1000);
+	else if (now_ms() - t->last >= times->stall)
+		err_set(&t->err, ERR_DEADLINE, "%s: not a byte for %u s", place,
+		    times->stall / 1000);
+	else
+		err_set(&t->err, ERR_DEADLINE, "%s: fewer than %llu bytes in %u s", place,
+		    (unsigned long long)LIMIT_SLOW_BYTES, times->slow / 1000);
+	finish(t, TRANSFER_FAILED, NULL);
+}
+
+/* Ends what is silent for too long; the time until the next one might be. */
+static int
+check_times(struct transfer_engine *en, int timeout_ms)
+{
+	uint64_t now = now_ms();
+	uint64_t least = timeout_ms < 0 ? INT32_MAX : (uint64_t)timeout_ms;
+
+	if (en->ask_after > now && en->ask_after - now < least)
+		least = en->ask_after - now;
+
+	for (struct transfer *t = en->list, *next; t; t = next) {
+		uint64_t left = UINT64_MAX;
+		next = t->next;
+		if (t->state == RUNNING && (left = patience(t, now)) == 0) {
+			give_up(t);
+			continue;
+		}
+		if (t->state == QUEUED && t->not_before > now)
+			left = t->not_before - now;
+		least = left < least ? left : least;
+	}
+	return (int)least;
+}
+
+static void
+sweep_finished(struct transfer_engine *en)
+{
+	for (struct transfer *t = en->list, *next; t; t = next) {
+		next = t->next;
+		if (t->state == FINISHED)
+			transfer_free(t);
+	}
+}
+
+int
+transfer_engine_poll(
+    struct transfer_engine *en, struct pollfd *extra, size_t n, int timeout_ms)
+{
+	struct curl_waitfd fds[16];
+	int running;
+
+	if (n > ARRAY_LEN(fds))
+		return -EINVAL;
+	en->news = false;
+	launch_queued(en);
+	if (curl_multi_perform(en->multi, &running) != CURLM_OK)
+		return -EIO;
+	collect_finished(en);
+	launch_queued(en);
+	timeout_ms = check_times(en, timeout_ms);
+	if (en->news) /* let the owner look before anybody sleeps */
+		timeout_ms = 0;
+	sweep_finished(en);
+	for (size_t i = 0; i < n; i++)
+		fds[i] =
+		    (struct curl_waitfd){.fd = extra[i].fd, .events = extra[i].events};
+	if (curl_multi_poll(en->multi, fds, (unsigned)n, timeout_ms, NULL) != CURLM_OK)
+		return -EIO;
+	for (size_t i = 0; i < n; i++)
+		extra[i].revents = fds[i].revents;
+	return 0;
+}
+
+/* ---- requests ---- */
+
+struct transfer *
+transfer_start(struct transfer_engine *en, const struct transfer_request *rq)
+{
+	struct transfer *t = calloc(1, sizeof(*t)), **end = &en->list;
+
+	if (!t)
+		return NULL;
+	t->engine = en;
+	t->rq = *rq;
+	t->url = en->origin.url;
+	t->accept = rq->accept ? strdup(rq->accept) : NULL;
+	t->authorization = rq->authorization ? strdup(rq->authorization) : NULL;
+	t->form = rq->form ? strdup(rq->form) : NULL;
+	response_init(&t->head);
+	if ((rq->accept && !t->accept) || (rq->authorization && !t->authorization) ||
+	    (rq->form && !t->form) ||
+	    url_set_target(&t->url, span_str(rq->target), &t->err) < 0) {
+		transfer_free(t);
+		return NULL;
+	}
+	while (*end)
+		end = &(*end)->next;
+	*end = t;
+	return t;
+}
+
+void
+transfer_resume(struct transfer *t)
+{
+	if (!t->paused)
+		return;
+	t->paused = false;
+	t->last = t->slow_since = now_ms();
+	if (t->easy)
+		curl_easy_pause(t->easy, CURLPAUSE_CONT);
+}
+
+void
+transfer_cancel(struct transfer *t)
+{
+	attempt_release(t);
+	t->state =
+	    FINISHED; /* freed in the next round: a loop over the list may be at it */
+}
