@@ -27,6 +27,7 @@ set_up(struct chan *control, struct chan *store)
 {
 	struct ipc_msg m;
 
+	control->phase = IPC_RUN; /* nothing to set up */
 	if (control_wait(control, &m, -1) != 0 || m.type != MSG_peer ||
 	    m.peer.channel != CH_store_document)
 		return -1;
