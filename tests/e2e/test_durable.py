@@ -1,0 +1,65 @@
+"""Everything is durable before success is reported: read from a trace of the release build."""
+import re
+
+from harness import Failure, test
+
+CALLS = ("fsync,fdatasync,syncfs,rename,renameat,renameat2,openat,openat2,open,creat,write,pwrite64,"
+         "sendmsg,sendto,close,dup,fcntl,linkat,symlinkat,mkdirat,execve")
+
+
+class Trace:
+    """Lines of `strace -f -y -ttt`, all processes in the order they were seen."""
+
+    def __init__(self, path):
+        with open(path, errors="replace") as file:
+            self.lines = [l.rstrip("\n") for l in file]
+
+    def find(self, pattern, start=0, end=None):
+        compiled = re.compile(pattern)
+        stop = len(self.lines) if end is None else end
+        return [i for i in range(start, stop) if compiled.search(self.lines[i])]
+
+    def last(self, pattern, what):
+        found = self.find(pattern)
+        if not found:
+            raise Failure("the trace has no %s (%s)" % (what, pattern))
+        return found[-1]
+
+
+@test(needs=["strace"])
+def synced_before_success(t):
+    """Trees (syncfs), tar-split, big data, both JSON files and their directories."""
+    real, image = t.real(), t.image("three")
+    store = t.store(disk=True)
+    ref = real.push(image, "durable/three")
+    path = t.disk + "/trace"
+    result = t.run(["strace", "-f", "-y", "-ttt", "-s", "200", "-o", path, "-e", "trace=" + CALLS]
+                   + t.bulkhead_argv(store, "pull", "--tls-verify=false", "-q", ref), timeout=180)
+    t.eq(result.out.strip(), image.id, "pulled under strace")
+    trace = Trace(path)
+    success = trace.last(r'write\(1<.*"%s' % image.id[:16], "id written to stdout")
+    renames = {}
+    for name in ("layers.json", "images.json"):
+        found = trace.find(r'rename\w*\(.*"%s"' % name.replace(".", r"\."), 0, success)
+        t.ok(found, "no rename of", name, "before success")
+        renames[name] = found[-1]
+        before = trace.find(r"f(data)?sync\(\d+<[^>]*overlay-%s/[^>]*>\) = 0|"
+                            r"f(data)?sync\(\d+<[^>]*overlay-%s/[^>]*>" % ((name[:6],) * 2),
+                            0, found[-1])
+        t.ok(before, "the new", name, "is synced before its rename")
+        after = trace.find(r"(f(data)?sync|syncfs)\(\d+<[^>]*/overlay-%s>" % name[:6],
+                           found[-1], success)
+        t.ok(after, "the directory of", name, "is synced after the rename, before success")
+    trees = trace.find(r"syncfs\(", 0, renames["layers.json"])
+    t.ok(len(trees) >= 1, "trees are synced (syncfs) before layers.json names them")
+    t.ok(trees[-1] < renames["layers.json"] < renames["images.json"] < success, "order")
+    splits = trace.find(r'rename\w*\(.*tar-split', 0, renames["layers.json"])
+    t.ok(len(splits) >= len(image.layers), "tar-split files are in place before the records")
+    synced = trace.find(r"(fsync|fdatasync)\(\d+<[^>]*(split|manifest|=|sha256|item|data)[^>]*>", 0,
+                        renames["images.json"])
+    wide = trace.find(r"syncfs\(\d+<[^>]*>", 0, renames["images.json"])
+    t.ok(synced or wide, "big data is synced before images.json names it")
+    layer_dirs = trace.find(r"(fsync|syncfs)\(\d+<[^>]*/overlay>", trees[0],
+                            renames["layers.json"])
+    t.ok(layer_dirs or trace.find(r"syncfs\(", splits[-1], renames["layers.json"]),
+         "the directory overlay is synced after the layers moved in")
