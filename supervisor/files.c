@@ -19,60 +19,20 @@
 #define CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
 #define LIMIT_CAS MiB(4)
 
-static int
-make_parents(const char *path, struct err *e)
+int
+files_check_graph(int fd, const char *path, struct err *e)
 {
-	char part[LIMIT_PATH + 1];
-
-	if (path[0] != '/' || strlen(path) > LIMIT_PATH)
-		return err_set(e, ERR_USAGE, "%s: not an absolute path", path);
-	snprintf(part, sizeof(part), "%s", path);
-	for (char *at = part + 1; (at = strchr(at, '/')); *at++ = '/') {
-		*at = 0;
-		if (mkdir(part, 0755) < 0 && errno != EEXIST)
-			return err_errno(e, errno, "cannot make %s", part);
-	}
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, errno, "cannot make %s", path);
-	return 0;
-}
-
-static int
-check_root(const char *path, int fd, bool graph, struct err *e)
-{
-	struct stat st;
 	struct statfs fs;
 
-	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+	if (fstatfs(fd, &fs) < 0)
 		return err_errno(e, errno, "%s", path);
-	if (st.st_uid != 0)
-		return err_set(e, ERR_USAGE,
-		    "%s belongs to uid %u: only a directory of root's can be a store",
-		    path, (unsigned)st.st_uid);
-	if (st.st_mode & 0022)
-		return err_set(e, ERR_USAGE,
-		    "%s can be written by others (mode %04o): chmod go-w it first", path,
-		    (unsigned)st.st_mode & 07777);
-	if (graph && (unsigned long)fs.f_type == OVERLAYFS_SUPER_MAGIC)
+	if ((unsigned long)fs.f_type == OVERLAYFS_SUPER_MAGIC)
 		return err_set(e, ERR_USAGE,
 		    "%s lies on an overlay file system, on which overlay images cannot "
 		    "be mounted: "
 		    "inside a container, put a volume there",
 		    path);
 	return 0;
-}
-
-int
-files_open_root(const char *path, bool graph, struct err *e)
-{
-	int r = make_parents(path, e);
-	if (r < 0)
-		return r;
-	FD_AUTO fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_errno(e, errno, "cannot open %s", path);
-	r = check_root(path, fd, graph, e);
-	return r < 0 ? r : fd_steal(&fd);
 }
 
 int

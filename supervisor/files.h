@@ -5,11 +5,9 @@
 
 #include "common/base/err.h"
 
-/* Makes the directory (and its missing parents) 0700 root:root if it is not there, and
- * opens it. Refused: a symlink at the end, another owner than root, write permission for
- * others, and for a graph root an overlay file system (overlay cannot lie on overlay).
- * The fd, or negative with the reason. */
-int files_open_root(const char *path, bool graph, struct err *e) MUST_CHECK;
+/* Refuses a graph root on an overlay file system: overlay cannot lie on overlay. 0, or
+ * negative with the reason. */
+int files_check_graph(int fd, const char *path, struct err *e) MUST_CHECK;
 
 /* The policy file's bytes as a sealed memfd. configured may be NULL: then
  * /etc/containers/policy.json. *path receives which one. -ENOENT with the reason (which

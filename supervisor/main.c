@@ -132,6 +132,8 @@ supervisor_prepare(struct supervisor *s, struct err *e)
 		r = sandbox_graph(
 		    &s->host, s->settings.graph_root, s->settings.run_root, e);
 	if (r == 0)
+		r = files_check_graph(s->host.graph, s->settings.graph_root, e);
+	if (r == 0)
 		r = policy_open(s);
 	if (r == 0)
 		r = sandbox_host_confine(&s->host, e);

@@ -1,0 +1,117 @@
+/* The policy file and the CA bundle as sealed memory. */
+#include "supervisor/files.h"
+
+#include "common/base/fd.h"
+#include "common/base/limits.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char dir[64];
+
+static const char *
+make_file(const char *name, size_t n)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	for (size_t i = 0; i < n; i++)
+		fputc('p', f);
+	assert_int_equal(fclose(f), 0);
+	return path;
+}
+
+static void
+a_policy_is_sealed_and_hashed(void **state)
+{
+	static const uint8_t sha_of_p[] = {0x14, 0x8d, 0xe9, 0xc5};
+	const char *which;
+	uint8_t sha[32];
+	size_t size;
+	struct err e = {0};
+
+	FD_AUTO fd = files_open_policy(make_file("policy", 1), &which, sha, &e);
+	assert_true(fd >= 0);
+	assert_int_equal(fd_check_sealed(fd, 10, &size), 0);
+	assert_int_equal(size, 1);
+	assert_memory_equal(sha, sha_of_p, sizeof(sha_of_p));
+	assert_int_equal(write(fd, "x", 1), -1);
+}
+
+static void
+a_missing_policy_says_where_it_was_looked_for(void **state)
+{
+	const char *which;
+	uint8_t sha[32];
+	struct err e = {0};
+
+	assert_int_equal(
+	    files_open_policy("/nowhere/policy.json", &which, sha, &e), -ENOENT);
+	assert_int_equal(e.code, ERR_POLICY);
+	assert_non_null(strstr(e.text, "/nowhere/policy.json"));
+}
+
+static void
+a_policy_has_a_limit(void **state)
+{
+	const char *which;
+	uint8_t sha[32];
+	struct err e = {0};
+
+	FD_AUTO fd = files_open_policy(make_file("full", LIMIT_POLICY), &which, sha, &e);
+	assert_true(fd >= 0);
+	assert_true(
+	    files_open_policy(make_file("over", LIMIT_POLICY + 1), &which, sha, &e) < 0);
+	assert_non_null(strstr(e.text, "over"));
+}
+
+static void
+certificates_of_a_directory_are_added(void **state)
+{
+	struct err e = {0};
+	size_t plain, more;
+	char host[128];
+
+	FD_AUTO a = files_open_cas(NULL, "h:1", &e);
+	assert_true(a >= 0);
+	assert_int_equal(fd_check_sealed(a, MiB(8), &plain), 0);
+	make_file("ca.crt", 10);
+	make_file("client.key", 1000);
+	snprintf(host, sizeof(host), "%s/h:1", dir);
+	assert_int_equal(mkdir(host, 0700), 0);
+	make_file("h:1/own.pem", 20);
+	FD_AUTO b = files_open_cas(dir, "h:1", &e);
+	assert_true(b >= 0);
+	assert_int_equal(fd_check_sealed(b, MiB(8), &more), 0);
+	assert_int_equal(more - plain, 10 + 1 + 20 + 1);
+	make_file("huge.crt", MiB(4));
+	assert_true(files_open_cas(dir, "h:1", &e) < 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_policy_is_sealed_and_hashed),
+	    cmocka_unit_test(a_missing_policy_says_where_it_was_looked_for),
+	    cmocka_unit_test(a_policy_has_a_limit),
+	    cmocka_unit_test(certificates_of_a_directory_are_added),
+	};
+	char remove[128];
+
+	snprintf(dir, sizeof(dir), "/tmp/bulkhead-test-files-%ld", (long)getpid());
+	if (mkdir(dir, 0700) < 0)
+		return 1;
+	int r = cmocka_run_group_tests(tests, NULL, NULL);
+	snprintf(remove, sizeof(remove), "rm -rf %s", dir);
+	return system(remove) != 0 || r != 0;
+}
