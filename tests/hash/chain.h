@@ -1,0 +1,42 @@
+/* fetch -> hash -> inflate -> hash -> apply as five processes with their real messages
+ * and rings, but without the sandbox; fetch and apply are played. */
+#ifndef BULKHEAD_TESTS_HASH_CHAIN_H
+#define BULKHEAD_TESTS_HASH_CHAIN_H
+
+#include "common/ipc/msg.h"
+#include "common/ipc/values.h"
+
+enum chain_fault {
+	CHAIN_SOUND,
+	CHAIN_FETCH_DIES,   /* after half of the blob */
+	CHAIN_FETCH_ABORTS, /* likewise */
+	CHAIN_FETCH_LIES,   /* an impossible index */
+	CHAIN_INFLATE_DIES, /* at once */
+	CHAIN_APPLY_DIES,   /* after its first slot */
+	CHAIN_STORE_DIES,   /* closes its end of the channel */
+	CHAIN_SUPERVISOR_STOPS,
+};
+
+struct chain_plan {
+	enum compression compression;
+	int blob;      /* file to send, whole */
+	uint64_t size; /* as the manifest would say */
+	uint64_t max_bytes;
+	size_t piece; /* bytes fetch puts into a slot; 0 = as many as fit */
+	enum chain_fault fault;
+};
+
+struct chain_result {
+	bool hashed, failed; /* which answer came */
+	struct msg_hashed answer;
+	uint64_t code; /* of hash_failed */
+	char text[1025];
+	unsigned progress;			       /* reports seen */
+	int hash_status, inflate_status, apply_status; /* of wait() */
+	uint64_t apply_bytes;			       /* that apply saw; ~0 = aborted */
+	double wall, cpu;			       /* seconds, all five processes */
+};
+
+void chain_run(const struct chain_plan *plan, struct chain_result *out);
+
+#endif

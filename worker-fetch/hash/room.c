@@ -1,0 +1,319 @@
+#include "worker-fetch/hash/room.h"
+
+#include "common/base/fd.h"
+#include "common/ipc/values.h"
+#include "worker-fetch/hash/hash.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define SEND_MS 10000	/* to a store that does not read */
+#define PROGRESS_MS 200 /* between two reports */
+
+struct layer {
+	struct chan *control;
+	struct chan store, fetch, inflate, apply;
+	uint64_t compression;
+	struct hash_plan plan;
+	struct hash_rings rings;
+	struct hash hash;
+	uint64_t moved_at, told_at; /* milliseconds */
+};
+
+/* Sent by run() instead of a class: somebody broke the protocol, or the work is not
+ * wanted. */
+enum { LEFT = 1, VIOLATED = 2 };
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int
+take_peer(struct layer *r)
+{
+	static const enum room peers[CH_COUNT] = {
+	    [CH_store_hash] = ROOM_STORE,
+	    [CH_hash_fetch] = ROOM_FETCH,
+	    [CH_hash_inflate] = ROOM_INFLATE,
+	    [CH_hash_apply] = ROOM_APPLY,
+	};
+	struct ipc_msg m;
+	int e = control_wait(r->control, &m, -1);
+
+	if (e != 0)
+		return e == CHAN_CLOSED ? LEFT : VIOLATED;
+	uint64_t kind = m.type == MSG_peer ? m.peer.channel : CH_control;
+	struct chan *c = kind == CH_store_hash	   ? &r->store
+			 : kind == CH_hash_fetch   ? &r->fetch
+			 : kind == CH_hash_inflate ? &r->inflate
+			 : kind == CH_hash_apply   ? &r->apply
+						   : NULL;
+	if (!c || c->fd >= 0) {
+		ipc_msg_release(&m);
+		return VIOLATED;
+	}
+	int fd = ipc_msg_take_fd(&m, 0);
+	return chan_init(c, fd, (enum ipc_channel)kind, ROOM_HASH, peers[kind]) < 0 ? LEFT
+										    : 0;
+}
+
+static int
+take_layer(struct layer *r)
+{
+	struct ipc_msg m;
+	const char *why;
+	int e = chan_recv_wait(&r->store, &m, -1, &why);
+
+	if (e == CHAN_CLOSED)
+		return LEFT;
+	if (e != 0 || m.type != MSG_hash_layer)
+		return VIOLATED;
+	r->compression = m.hash_layer.compression;
+	if (r->compression != COMPRESSION_NONE && r->compression != COMPRESSION_GZIP &&
+	    r->compression != COMPRESSION_ZSTD)
+		return VIOLATED;
+	r->plan = (struct hash_plan){
+	    .compressed = r->compression != COMPRESSION_NONE,
+	    .size = m.hash_layer.size,
+	    .max_bytes = m.hash_layer.max_bytes,
+	};
+	return 0;
+}
+
+static int
+set_up(struct layer *r)
+{
+	int e = 0;
+
+	while (e == 0 && (r->store.fd < 0 || r->fetch.fd < 0 || r->apply.fd < 0))
+		e = take_peer(r);
+	if (e == 0)
+		e = take_layer(r);
+	while (e == 0 && r->plan.compressed && r->inflate.fd < 0)
+		e = take_peer(r);
+	return e;
+}
+
+/* Makes a ring and sends the neighbour's end with m. */
+static int
+offer(struct chan *c, struct ipc_msg *m, struct ring *ring, enum ring_role role,
+    struct ring_geometry g)
+{
+	int e = ring_create(ring, role, g, m->fds);
+
+	if (e < 0)
+		return e;
+	m->nfds = RING_FDS;
+	e = chan_send_wait(c, m, SEND_MS);
+	ipc_msg_release(m); /* ours would hide the neighbour's death */
+	return e;
+}
+
+static int
+offer_inflate(struct layer *r)
+{
+	struct ipc_msg in = IPC_MSG(inflate_in, .compression = r->compression);
+	struct ipc_msg out = IPC_MSG(inflate_out);
+	int e = offer(&r->inflate, &in, &r->rings.squeezed, RING_PRODUCER, RING_BLOB);
+
+	if (e < 0)
+		return e;
+	return offer(&r->inflate, &out, &r->rings.expanded, RING_CONSUMER, RING_TAR);
+}
+
+static int
+offer_rings(struct layer *r, struct err *err)
+{
+	struct ipc_msg feed = IPC_MSG(feed_ring), tar = IPC_MSG(apply_ring);
+	int e = offer(&r->apply, &tar, &r->rings.tar, RING_PRODUCER, RING_TAR);
+
+	if (e == 0 && r->plan.compressed)
+		e = offer_inflate(r);
+	if (e == 0)
+		e = offer(&r->fetch, &feed, &r->rings.feed, RING_CONSUMER, RING_BLOB);
+	if (e == 0)
+		e = hash_init(&r->hash, &r->plan, &r->rings);
+	return e < 0 ? err_errno(err, -e, "making the rings of a layer") : 0;
+}
+
+/* Now and then; a store that is behind with reading is not told more. */
+static void
+tell_progress(struct layer *r)
+{
+	if (r->moved_at - r->told_at < PROGRESS_MS || chan_wants_write(&r->store))
+		return;
+	r->told_at = r->moved_at;
+	struct ipc_msg m = IPC_MSG(hash_progress, .compressed = r->hash.blob.bytes,
+	    .uncompressed = r->plan.compressed ? r->hash.tree.bytes : r->hash.blob.bytes);
+	int e = chan_send(&r->store, &m);
+	(void)e; /* a store that is gone is seen in nap() */
+}
+
+/* Neither the supervisor nor the store has anything to say while a layer moves, but
+ * "stop". */
+static int
+interrupted(struct layer *r, const struct pollfd extra[2])
+{
+	struct ipc_msg m;
+	const char *why;
+
+	for (int i = 0; i < 2; i++) {
+		struct chan *c = i == 0 ? r->control : &r->store;
+		if (extra[i].revents == 0)
+			continue;
+		int e = chan_recv(c, &m, &why);
+		if (e == CHAN_EMPTY)
+			continue;
+		if (e == 0)
+			ipc_msg_release(&m);
+		return e == CHAN_CLOSED || (e == 0 && m.type == MSG_stop) ? LEFT
+									  : VIOLATED;
+	}
+	return 0;
+}
+
+/* Before the first byte the fetcher may still be asking for leave; who asked for the
+ * layer ends that wait. After it, bells without bytes do not prolong the deadline. */
+static int
+nap(struct layer *r, struct err *err)
+{
+	struct ring *waits[2];
+	size_t n = hash_waits(&r->hash, waits);
+	struct pollfd extra[] = {{.fd = r->control->fd, .events = POLLIN},
+	    {.fd = r->store.fd, .events = POLLIN}};
+	int timeout = -1;
+
+	if (r->hash.blob.bytes > 0) {
+		uint64_t gone = now_ms() - r->moved_at,
+			 most = LIMIT_RING_STALL_SECONDS * 1000;
+		if (gone >= most)
+			return err_set(err, ERR_DEADLINE,
+			    "no byte of the layer moved for %d s: %s is stuck",
+			    LIMIT_RING_STALL_SECONDS,
+			    waits[0] == &r->rings.feed && waits[n - 1] != &r->rings.tar
+				? "the registry or its fetcher"
+				: "unpacking it");
+		timeout = (int)(most - gone);
+	}
+	int e = ring_wait(waits, n, extra, ARRAY_LEN(extra), timeout);
+	if (e < 0 && e != -ETIMEDOUT)
+		return err_errno(err, -e, "waiting for bytes");
+	return interrupted(r, extra);
+}
+
+static int
+move(struct layer *r, struct err *err)
+{
+	r->moved_at = r->told_at = now_ms();
+	for (;;) {
+		int e = hash_step(&r->hash, err);
+		if (e < 0)
+			return e;
+		if (e == HASH_DONE)
+			return 0;
+		if (e == HASH_MOVED) {
+			r->moved_at = now_ms();
+			tell_progress(r);
+			continue;
+		}
+		e = nap(r, err);
+		if (e != 0)
+			return e;
+	}
+}
+
+/* When inflate gave up, it has said why before it did. It can blame nothing but its
+ * layer. */
+static void
+ask_inflate(struct layer *r, struct err *err)
+{
+	struct ipc_msg m;
+	const char *why;
+
+	if (err->code != ERR_INTERNAL || r->inflate.fd < 0 ||
+	    chan_recv(&r->inflate, &m, &why) != 0)
+		return;
+	if (m.type == MSG_inflate_failed) {
+		err->code =
+		    m.inflate_failed.code == ERR_INTERNAL ? ERR_INTERNAL : ERR_CONTENT;
+		if (!span_to_str(m.inflate_failed.text, err->text, sizeof(err->text)))
+			err->code = ERR_INTERNAL;
+	}
+	ipc_msg_release(&m);
+}
+
+static int
+tell_failure(struct layer *r, struct err *err)
+{
+	ask_inflate(r, err);
+	struct ipc_msg m = IPC_MSG(
+	    hash_failed, .code = (uint64_t)err->code, .text = span_str(err->text));
+	int e = chan_send_wait(&r->store, &m, SEND_MS);
+	(void)e; /* the exit code says it too */
+	return HASH_EXIT_FAILED;
+}
+
+static int
+tell_result(struct layer *r, struct err *err)
+{
+	struct hash_result out;
+	int e = hash_end(&r->hash, &out);
+
+	if (e < 0) {
+		err_errno(err, -e, "hashing");
+		return tell_failure(r, err);
+	}
+	struct ipc_msg m = IPC_MSG(hashed, .size = out.size, .diff_size = out.diff_size);
+	memcpy(m.hashed.digest, out.digest, DIGEST_LEN);
+	memcpy(m.hashed.diff_id, out.diff_id, DIGEST_LEN);
+	return chan_send_wait(&r->store, &m, SEND_MS) < 0 ? HASH_EXIT_FAILED
+							  : HASH_EXIT_DONE;
+}
+
+static int
+run(struct layer *r)
+{
+	struct err err = {0};
+	int e = set_up(r);
+
+	if (e != 0)
+		return e == LEFT ? HASH_EXIT_FAILED : HASH_EXIT_PROTOCOL;
+	e = offer_rings(r, &err);
+	if (e < 0)
+		return tell_failure(r, &err);
+	e = move(r, &err);
+	if (e == 0)
+		return tell_result(r, &err);
+	hash_abort(&r->hash);
+	if (e > 0)
+		return e == LEFT ? HASH_EXIT_FAILED : HASH_EXIT_PROTOCOL;
+	return tell_failure(r, &err);
+}
+
+int
+hash_room(struct chan *control)
+{
+	struct layer r = {.control = control,
+	    .store.fd = -1,
+	    .fetch.fd = -1,
+	    .inflate.fd = -1,
+	    .apply.fd = -1,
+	    .rings = {RING_CLOSED, RING_CLOSED, RING_CLOSED, RING_CLOSED}};
+	struct chan *chans[] = {&r.store, &r.fetch, &r.inflate, &r.apply};
+	struct ring *rings[] = {
+	    &r.rings.feed, &r.rings.squeezed, &r.rings.expanded, &r.rings.tar};
+	control->phase = IPC_RUN; /* no set-up message for this room */
+	int code = run(&r);
+
+	hash_release(&r.hash);
+	for (size_t i = 0; i < ARRAY_LEN(chans); i++)
+		chan_release(chans[i]);
+	for (size_t i = 0; i < ARRAY_LEN(rings); i++)
+		ring_close(rings[i]);
+	return code;
+}
