@@ -84,7 +84,7 @@ print_json(struct progress *p, unsigned i, uint64_t now)
 	jw_uint(&w, p->count);
 	jw_end(&w, '}');
 	if (jw_done(&w) == 0)
-		fwrite(w.p, 1, w.n, p->to);
+		fprintf(p->to, "%.*s\n", (int)w.n, w.p);
 }
 
 struct totals {
