@@ -63,7 +63,7 @@ int
 token_scan(struct span body, struct token_answer *t, struct err *e)
 {
 	static const char *const known[] = {"token", "access_token", "expires_in"};
-	struct json j = {body.p, body.p + body.n};
+	struct json j = json_of(body);
 	bool first = true, ok;
 	unsigned seen = 0;
 	char key[32];
@@ -120,7 +120,7 @@ scan_first_error(struct json *j, struct error_answer *out)
 static void
 scan_errors(struct span body, struct error_answer *out)
 {
-	struct json j = {body.p, body.p + body.n};
+	struct json j = json_of(body);
 	char key[16];
 	bool first = true, ok;
 

@@ -9,6 +9,13 @@ struct json {
 	const uint8_t *p, *end;
 };
 
+/* A cursor at the start of s. */
+static inline struct json
+json_of(struct span s)
+{
+	return (struct json){s.p, s.n ? s.p + s.n : s.p};
+}
+
 /* The next byte that is no white space, not consumed; 0 at the end. */
 uint8_t json_peek(struct json *j);
 

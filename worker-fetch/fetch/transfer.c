@@ -724,7 +724,7 @@ int
 transfer_engine_poll(
     struct transfer_engine *en, struct pollfd *extra, size_t n, int timeout_ms)
 {
-	struct curl_waitfd fds[16];
+	struct curl_waitfd fds[TRANSFER_EXTRA];
 	int running;
 
 	if (n > ARRAY_LEN(fds))

@@ -106,6 +106,8 @@ void transfer_resume(struct transfer *t);
 /* Ends it without calling done. */
 void transfer_cancel(struct transfer *t);
 
+#define TRANSFER_EXTRA 64 /* most descriptors beside its own */
+
 /* Moves everything on, then sleeps until there is more to do, one of extra[] has an
  * event, or timeout_ms is over. 0 or -errno. */
 int transfer_engine_poll(struct transfer_engine *en, struct pollfd *extra, size_t n,
