@@ -129,8 +129,6 @@ int
 sandbox_host_confine(struct sandbox_host *h, struct err *e)
 {
 	const struct profile *p = profile_find(ROOM_SUPERVISOR, SANDBOX_MODE_PLAIN);
-	size_t n;
-	const struct profile *rows = profile_rows(&n);
 	uint64_t have;
 	int r = caps_permitted(&have);
 
@@ -146,7 +144,8 @@ sandbox_host_confine(struct sandbox_host *h, struct err *e)
 	if ((r = caps_limit(profile_caps(p), false, e)) < 0)
 		return r;
 #ifndef BULKHEAD_SANITIZE
-	const struct filter *f = h->filter[p - rows];
+	size_t n;
+	const struct filter *f = h->filter[p - profile_rows(&n)];
 	struct sock_fprog prog = {
 	    .len = (unsigned short)(f->n / sizeof(struct sock_filter)),
 	    .filter = (struct sock_filter *)(uintptr_t)f->bytes,
