@@ -18,9 +18,12 @@ struct tar_meta {
 	uint64_t left;	     /* of the padded payload, not read and not skipped */
 	uint64_t given;	     /* bytes read or skipped in all */
 	uint64_t real_size, region_end;
+	uint64_t payload_end; /* position in what was given */
 	size_t map_lines;
-	bool sparse, mapping; /* mapping: inside tar_meta_next */
-	int failed;	      /* why payload() failed */
+	bool sparse;
+	bool live;    /* the payload has not been passed by the caller: it may be read */
+	bool mapping; /* inside tar_meta_next */
+	int failed;   /* why payload() failed */
 };
 
 static int
@@ -65,7 +68,7 @@ on_read(struct archive *a, void *arg, const void **out)
 	if (n == 0 && m->left == 0)
 		return 0;
 	if (n == 0) {
-		if (!m->sparse) {
+		if (!m->live) {
 			archive_set_error(a, EINVAL, "it read a payload");
 			return -1;
 		}
@@ -84,14 +87,15 @@ on_read(struct archive *a, void *arg, const void **out)
 	return n;
 }
 
-/* A skipped payload is never brought here: the caller writes it to disk by itself. */
+/* A payload that the caller wrote to disk, or drained, is skipped without being brought
+ * here; what libarchive skips inside a live one it has to read. */
 static la_int64_t
 on_skip(struct archive *a, void *arg, la_int64_t want)
 {
 	struct tar_meta *m = arg;
 	uint64_t n = want < 0 ? 0 : (uint64_t)want;
 
-	if (m->headers.n)
+	if (m->headers.n || m->live)
 		return 0;
 	if (n > m->left)
 		n = m->left;
@@ -193,6 +197,22 @@ compare(struct tar_meta *m, const struct tar_entry *e, struct err *err)
 	return 0;
 }
 
+/* The regions' lengths must add up to the payload behind the map: libarchive would cut a
+ * region short, or leave bytes behind the last one, without a word. No region listed:
+ * there is none, or just one that is the whole file. */
+static bool
+regions_fit(struct tar_meta *m, uint64_t stored)
+{
+	uint64_t sum = 0;
+	la_int64_t at, n;
+
+	if (archive_entry_sparse_reset(m->e) == 0)
+		return stored == 0 || (int64_t)stored == archive_entry_size(m->e);
+	while (archive_entry_sparse_next(m->e, &at, &n) == ARCHIVE_OK)
+		sum += (uint64_t)n;
+	return sum == stored;
+}
+
 static struct timespec
 clamp_time(int64_t sec, long nsec)
 {
@@ -223,6 +243,7 @@ tar_meta_next(struct tar_meta *m, struct span headers, const struct tar_entry *e
 	uint64_t at = m->given + m->left + headers.n;
 	bool first = at == headers.n;
 
+	m->live = false;
 	if (!first && m->left) {
 		int r = archive_read_data_skip(m->a);
 		if (r != ARCHIVE_OK)
@@ -232,7 +253,8 @@ tar_meta_next(struct tar_meta *m, struct span headers, const struct tar_entry *e
 		return disagree(err, "length");
 	m->headers = headers;
 	m->left = e->size + tar_padding(e->size);
-	m->sparse = e->sparse;
+	m->payload_end = at + m->left;
+	m->sparse = m->live = e->sparse;
 	m->region_end = m->map_lines = 0;
 	m->mapping = true;
 	if (first && archive_read_open1(m->a) != ARCHIVE_OK)
@@ -242,8 +264,13 @@ tar_meta_next(struct tar_meta *m, struct span headers, const struct tar_entry *e
 	if (r != ARCHIVE_OK)
 		return r == ARCHIVE_EOF ? disagree(err, "existence")
 					: archive_failed(m, err);
-	if (m->headers.n || (!m->sparse && (uint64_t)archive_filter_bytes(m->a, 0) != at))
+	/* Of a sparse payload, the map has been read: whole blocks. */
+	uint64_t here = (uint64_t)archive_filter_bytes(m->a, 0);
+	if (m->headers.n || here < at ||
+	    (m->sparse ? (here - at) % TAR_BLOCK : here - at))
 		return disagree(err, "position");
+	if (m->sparse && (here - at > e->size || !regions_fit(m, e->size - (here - at))))
+		return disagree(err, "sparse map");
 	r = compare(m, e, err);
 	if (r < 0)
 		return r;
@@ -272,7 +299,9 @@ tar_meta_region(struct tar_meta *m, struct span *p, uint64_t *at, struct err *er
 
 	int r = archive_read_data_block(m->a, &buf, &n, &off);
 	if (r == ARCHIVE_EOF)
-		return 0;
+		return (uint64_t)archive_filter_bytes(m->a, 0) == m->payload_end
+			   ? 0
+			   : disagree(err, "sparse map");
 	if (r != ARCHIVE_OK)
 		return archive_failed(m, err);
 	*p = span_of(buf, n);
@@ -292,6 +321,7 @@ tar_meta_end(struct tar_meta *m, struct err *err)
 
 	if (m->given == 0 && m->left == 0)
 		return 0;
+	m->live = false;
 	if (m->left && archive_read_data_skip(m->a) != ARCHIVE_OK)
 		return archive_failed(m, err);
 	if (m->left)

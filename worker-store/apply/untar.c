@@ -91,8 +91,8 @@ read_head(struct untar *u, size_t n)
 	return 1;
 }
 
-int
-untar_count(struct untar *u)
+static int
+count_entry(struct untar *u)
 {
 	if (u->res->entries == u->limits->entries)
 		return err_set(u->err, ERR_CONTENT,
@@ -141,7 +141,7 @@ global_header(struct untar *u)
 	static const char name[] = "pax_global_header";
 	struct span raw = span_of(u->head, strnlen((const char *)u->head, 100));
 
-	int r = untar_count(u);
+	int r = count_entry(u);
 	if (r < 0)
 		return r;
 	if (raw.n == 0)
@@ -194,18 +194,24 @@ next_entry(struct untar *u)
 	return step;
 }
 
-/* Says which entry a refusal is about. */
+/* Says where in the archive a refusal happened. Its headers being bad, an entry has no
+ * name yet. */
 static int
-blame(struct untar *u, int r)
+blame(struct untar *u, int r, bool named)
 {
 	char name[256];
-	size_t n = strlen(u->err->text);
+	char *text = u->err->text;
+	size_t n = strlen(text), room = sizeof(u->err->text) - n;
 	const struct tar_entry *e = &u->scan.entry;
+	unsigned long long nth = u->res->entries;
 
-	if (r < 0 && u->err->code == ERR_CONTENT)
-		snprintf(u->err->text + n, sizeof(u->err->text) - n,
-		    " (entry %llu, \"%s\")", (unsigned long long)u->res->entries,
+	if (u->err->code != ERR_CONTENT)
+		return r;
+	if (named)
+		snprintf(text + n, room, " (entry %llu, \"%s\")", nth,
 		    span_escape(span_of(e->name, e->name_n), name, sizeof(name)));
+	else
+		snprintf(text + n, room, " (after entry %llu)", nth);
 	return r;
 }
 
@@ -214,11 +220,14 @@ entries(struct untar *u)
 {
 	for (;;) {
 		int r = next_entry(u);
-		if (r == TAR_END || r < 0)
-			return r < 0 ? blame(u, r) : 0;
-		r = untar_entry(u);
 		if (r < 0)
-			return blame(u, r);
+			return blame(u, r, false);
+		if (r == TAR_END)
+			return 0;
+		r = count_entry(u);
+		r = r < 0 ? r : untar_entry(u);
+		if (r < 0)
+			return blame(u, r, true);
 	}
 }
 

@@ -37,7 +37,6 @@ int untar_raw(struct untar *u, uint64_t n) MUST_CHECK;
 int untar_truncated(struct untar *u);
 /* Passes on what a side_ function returned. */
 int untar_side(struct untar *u, int r) MUST_CHECK;
-int untar_count(struct untar *u) MUST_CHECK;
 int untar_owner(struct untar *u, uint32_t uid, uint32_t gid) MUST_CHECK;
 
 /* The payload of a sparse entry, for libarchive. */

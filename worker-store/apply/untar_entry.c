@@ -349,7 +349,6 @@ untar_entry(struct untar *u)
 	u->payload_left = e->size + tar_padding(e->size);
 	int r =
 	    tar_meta_next(u->meta, span_of(u->head, u->head_n), e, &u->decoded, u->err);
-	r = r < 0 ? r : untar_count(u);
 	r = r < 0 ? r
 		  : path_clean(
 			span_of(e->name, e->name_n), u->limits->depth, &u->path, u->err);
