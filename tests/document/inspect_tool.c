@@ -2,6 +2,7 @@
  * inspect_podman.py. */
 #include "common/base/fd.h"
 #include "common/base/limits.h"
+#include "worker-store/document/document.h"
 #include "worker-store/document/inspect.h"
 
 #include <fcntl.h>
@@ -23,6 +24,15 @@ slurp(const char *path, uint8_t **mem)
 	return span_of(p, n);
 }
 
+static int
+parse(enum document_kind kind, struct span bytes, struct err *e)
+{
+	static struct document_answer answer;
+	struct document_request req = {.kind = kind};
+
+	return document_parse(&req, bytes, &answer, e);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -33,7 +43,8 @@ main(int argc, char **argv)
 		return 64;
 	CLEANUP(free_ptr) uint8_t *one = NULL, *two = NULL, *three = NULL;
 	struct span config = slurp(argv[1], &one), manifest = slurp(argv[2], &two);
-	if (inspect_local(config, manifest, slurp(argv[3], &three), &w, &e)) {
+	if (parse(DOC_CONFIG, config, &e) || parse(DOC_TOP, manifest, &e) ||
+	    inspect_local(config, manifest, slurp(argv[3], &three), &w, &e)) {
 		fprintf(stderr, "%s\n", e.text);
 		return 1;
 	}
