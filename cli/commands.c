@@ -20,6 +20,18 @@ command_no_answer(void *arg, struct ipc_msg *m, struct err *e)
 	return command_unexpected(m, e);
 }
 
+/* Prints why a request failed, if it did. */
+static int
+command_failed(struct command *c, int r, const struct err *e, int code)
+{
+	if (r == 0)
+		return code;
+	if (r == -ECANCELED)
+		return command_exit_signal(c->session->interrupted);
+	session_complain(c->session, e);
+	return code ? code : (int)e->code;
+}
+
 int
 command_ask(
     struct command *c, struct ipc_msg *request, session_fn *fn, void *arg, int code)
@@ -27,12 +39,7 @@ command_ask(
 	struct err e = {0};
 	int r = session_ask(c->session, request, fn, arg, &e);
 
-	if (r == 0)
-		return code;
-	if (r == -ECANCELED)
-		return command_exit_signal(c->session->interrupted);
-	session_complain(c->session, &e);
-	return code ? code : (int)e.code;
+	return command_failed(c, r, &e, code);
 }
 
 /* Whether the session can take another request. */
@@ -153,8 +160,13 @@ static int
 remove_one(struct command *c, struct span ref, bool force, int code)
 {
 	struct ipc_msg m = IPC_MSG(cli_remove, .ref = ref, .force = force);
+	struct err e = {0};
+	int r = session_ask(c->session, &m, print_removed, c, &e);
 
-	return command_ask(c, &m, print_removed, c, code);
+	/* As podman does it: who forces wants it gone, and gone it is. */
+	if (r < 0 && force && e.code == ERR_NOT_FOUND)
+		return code;
+	return command_failed(c, r, &e, code);
 }
 
 static int

@@ -44,56 +44,74 @@ command_version(bool json, FILE *to)
 		fputs("{}\n", to);
 }
 
+struct fsinfo {
+	struct msg_cli_fsinfo_row row;
+	char root[LIMIT_PATH + 1]; /* row.root dies with its packet */
+};
+
 static int
 take_fsinfo(void *arg, struct ipc_msg *m, struct err *e)
 {
-	struct msg_cli_fsinfo_row *row = arg;
+	struct fsinfo *f = arg;
 
 	if (m->type != MSG_cli_fsinfo_row)
 		return command_unexpected(m, e);
-	*row = m->cli_fsinfo_row;
+	f->row = m->cli_fsinfo_row;
+	if (!span_to_str(f->row.root, f->root, sizeof(f->root)))
+		f->root[0] = 0;
 	return 0;
 }
 
-int
-command_fsinfo(struct command *c)
+static void
+fsinfo_show(const struct fsinfo *f, struct jw *w, struct table *t)
 {
-	struct msg_cli_fsinfo_row row = {0};
-	struct ipc_msg m = IPC_MSG(cli_fsinfo, .req = 0);
-	int code = command_ask(c, &m, take_fsinfo, &row, 0);
 	const struct {
 		const char *key, *label;
 		uint64_t value;
 		bool bytes;
 	} rows[] = {
-	    {"Images", "images", row.images, false},
-	    {"Layers", "layers", row.layers, false},
-	    {"UsedBytes", "used by layers", row.bytes, true},
-	    {"TotalBytes", "file system", row.total, true},
-	    {"FreeBytes", "free", row.free, true},
-	    {"Inodes", "inodes", row.inodes, false},
-	    {"InodesFree", "inodes free", row.inodes_free, false},
+	    {"Images", "images", f->row.images, false},
+	    {"Layers", "layers", f->row.layers, false},
+	    {"UsedBytes", "used by layers", f->row.bytes, true},
+	    {"TotalBytes", "file system", f->row.total, true},
+	    {"FreeBytes", "free", f->row.free, true},
+	    {"Inodes", "inodes", f->row.inodes, false},
+	    {"InodesFree", "inodes free", f->row.inodes_free, false},
 	};
-	CLEANUP(jw_free) struct jw w = {0};
-	CLEANUP(table_release) struct table t;
 
-	table_init(&t, 2);
-	if (code)
-		return code;
-	jw_object(&w);
+	jw_object(w);
+	jw_key(w, "GraphRoot");
+	jw_str(w, f->root);
+	table_cell(t, "graph root");
+	table_cell(t, f->root);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char text[TEXT_SIZE];
-		jw_key(&w, rows[i].key);
-		jw_uint(&w, rows[i].value);
-		table_cell(&t, rows[i].label);
+		jw_key(w, rows[i].key);
+		jw_uint(w, rows[i].value);
+		table_cell(t, rows[i].label);
 		if (rows[i].bytes)
 			text_size(rows[i].value, text);
 		else
 			snprintf(text, sizeof(text), "%llu",
 			    (unsigned long long)rows[i].value);
-		table_cell(&t, text);
+		table_cell(t, text);
 	}
-	jw_end(&w, '}');
+	jw_end(w, '}');
+}
+
+int
+command_fsinfo(struct command *c)
+{
+	struct fsinfo f = {0};
+	struct ipc_msg m = IPC_MSG(cli_fsinfo, .req = 0);
+	CLEANUP(jw_free) struct jw w = {0};
+	CLEANUP(table_release) struct table t;
+
+	table_init(&t, 2);
+	int code = command_ask(c, &m, take_fsinfo, &f, 0);
+	if (code)
+		return code;
+	fsinfo_show(&f, &w, &t);
 	return finish(c, c->args->choice[OPT_FORMAT] ? finish_json(&w, c->session->out)
 						     : table_print(&t, c->session->out));
 }

@@ -106,7 +106,7 @@ build_line(struct line *l, const char *program, const struct args *a)
 	    {OPT_AUTHFILE, "--authfile"},
 	    {OPT_CERT_DIR, "--cert-dir"},
 	};
-	static const char *const levels[] = {"warn", "error", "info", "debug"};
+	static const char *const levels[] = {"warning", "error", "info", "debug"};
 	int r = 0;
 
 	add(l, program);

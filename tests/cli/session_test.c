@@ -358,6 +358,16 @@ test_tags(void **state)
 	struct bench b;
 	struct ipc_msg m;
 
+	/* Gone already: an error only without force. */
+	for (int force = 0; force <= 1; force++) {
+		bench_open(&b, force ? "rmi -f a b" : "rmi a b", -1);
+		done(&b, ERR_NOT_FOUND, "no such image");
+		done(&b, 0, "");
+		assert_int_equal(run(&b), force ? 0 : ERR_NOT_FOUND);
+		assert_string_equal(b.err, force ? "" : "bulkhead: no such image\n");
+		bench_close(&b);
+	}
+
 	bench_open(&b, "tag abc x y", -1);
 	done(&b, 0, "");
 	done(&b, ERR_POLICY, "no");
@@ -393,11 +403,12 @@ test_shows(void **state)
 	struct bench b;
 
 	bench_open(&b, "fsinfo", -1);
-	answer(
-	    &b, (struct ipc_msg)IPC_MSG(cli_fsinfo_row, .images = 3, .bytes = 7660000));
+	answer(&b, (struct ipc_msg)IPC_MSG(cli_fsinfo_row, .images = 3, .bytes = 7660000,
+		       .root = span_str("/g")));
 	done(&b, 0, "");
 	assert_int_equal(run(&b), 0);
 	assert_non_null(strstr(b.out, "images          3\n"));
+	assert_non_null(strstr(b.out, "graph root      /g\n"));
 	assert_non_null(strstr(b.out, "used by layers  7.66 MB\n"));
 	bench_close(&b);
 
