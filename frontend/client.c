@@ -70,8 +70,7 @@ query_end_all(struct frontend *f, enum err_class code, const char *text)
 		query_finish(f, f->queries, code, span_str(text));
 }
 
-/* ---- requests
- * ---------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 static int
 client_pull(struct client *c, struct ipc_msg *m)
@@ -187,8 +186,7 @@ client_open(struct frontend *f, int fd)
 	    &c->port, &f->loop, fd, CH_cli, ROOM_FRONTEND, ROOM_CLI, IPC_RUN);
 }
 
-/* ---- answers
- * ------------------------------------------------------------------------------------ */
+/* ---- answers ---- */
 
 /* Rows that go back as they are, under the client's number; fds go along. */
 #define BACK(from, to)                                                             \

@@ -66,8 +66,7 @@ pull_fail(struct pull *p, enum err_class code, const char *fmt, ...)
 	port_send(&p->f->store, &m);
 }
 
-/* ---- starting
- * -------------------------------------------------------------------------------- */
+/* ---- starting ---- */
 
 static int
 pull_name(struct pull *p, struct ref *ref, struct span name, struct err *e)
@@ -165,8 +164,7 @@ pull_end_all(struct frontend *f, enum err_class code, const char *text)
 		pull_finish(f->pulls, code, span_str(text));
 }
 
-/* ---- the store asks
- * --------------------------------------------------------------------------- */
+/* ---- the store asks ---- */
 
 static struct fetcher *
 pull_home(struct pull *p)
@@ -283,8 +281,7 @@ pull_store_message(struct frontend *f, struct ipc_msg *m)
 	}
 }
 
-/* ---- the supervisor answers
- * --------------------------------------------------------------------- */
+/* ---- the supervisor answers ---- */
 
 static struct fetcher *
 fetcher_by_id(struct frontend *f, uint64_t pull, uint64_t id)

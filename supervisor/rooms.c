@@ -53,8 +53,7 @@ room_find(struct supervisor *s, enum room room, uint64_t pull, uint64_t token)
 	return NULL;
 }
 
-/* ---- handing out channels
- * ------------------------------------------------------------------------ */
+/* ---- handing out channels ---- */
 
 static void
 room_send_peer(struct room_entry *r, struct pending *p)
@@ -95,9 +94,7 @@ rooms_connect(
 	return 0;
 }
 
-/* ---- HELLO
- * ----------------------------------------------------------------------------------------
- */
+/* ---- HELLO ---- */
 
 static void
 room_fail(struct room_entry *r, const char *why)
@@ -182,9 +179,7 @@ early_ready(struct loop_source *source, uint32_t events)
 		room_fail(r, "no memory for its channel");
 }
 
-/* ---- the end
- * ---------------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 /* What it wrote before it ended still counts. */
 static void

@@ -92,8 +92,7 @@ settings_parse(struct settings *s, int argc, char **argv, struct err *e)
 	return 0;
 }
 
-/* ---- one file through one conf room
- * --------------------------------------------------------------- */
+/* ---- one file through one conf room ---- */
 
 struct reading {
 	struct settings *settings;
@@ -219,9 +218,7 @@ read_file(struct settings *s, struct secrets *secrets, struct sandbox_host *h,
 	return reading_run(&rd, h, kind, file);
 }
 
-/* ---- rows
- * ---------------------------------------------------------------------------------------------
- */
+/* ---- rows ---- */
 
 static int
 keep_text(char *dst, size_t cap, struct span value)
@@ -318,9 +315,7 @@ row_none(struct settings *s, struct span key, struct span value)
 	return 0;
 }
 
-/* ---- all of it
- * -------------------------------------------------------------------------------------------
- */
+/* ---- all of it ---- */
 
 static void
 override(char *dst, size_t cap, const char *text)

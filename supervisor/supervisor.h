@@ -84,8 +84,7 @@ struct supervisor {
 	struct status_job *status; /* of `bulkhead status`, or NULL */
 };
 
-/* ---- rooms.c: one room's life
- * ------------------------------------------------------------------ */
+/* ---- rooms.c: one room's life ---- */
 
 /* Starts a room. dir: apply's root, else -1. NULL with *e on failure. */
 struct room_entry *room_start(struct supervisor *s, enum room room,
@@ -106,8 +105,27 @@ void fetch_info_free(struct fetch_info *f);
 int rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel channel,
     uint64_t token) MUST_CHECK;
 
-/* ---- requests.c: what rooms may ask
- * -------------------------------------------------------------- */
+/* ---- pulls.c ---- */
+
+/* The pull's entry, made when there is none; NULL when memory is short. */
+struct pull_entry *pull_get(struct supervisor *s, uint64_t id);
+struct layer_ends *layer_find(struct pull_entry *p, uint64_t token);
+
+/* ---- fetchers.c: requests about fetchers, as request_handle calls them ---- */
+
+int request_want_fetch(struct room_entry *r, struct ipc_msg *m);
+int request_claim(struct room_entry *r, struct ipc_msg *m);
+int request_token(struct room_entry *r, struct ipc_msg *m);
+int request_address_class(struct room_entry *r, struct ipc_msg *m);
+
+/* Starts a room that `asker` wants, if the privilege table lets it; if not, it is told
+ * why. */
+struct room_entry *start_for(struct room_entry *asker, enum room room,
+    enum sandbox_mode mode, uint64_t pull, uint64_t token, int dir);
+void room_refuse(struct room_entry *asker, enum room room, uint64_t pull, uint64_t token,
+    const char *text);
+
+/* ---- requests.c: what rooms may ask ---- */
 
 /* One message of a room that is ready. Negative: the room broke the protocol. */
 int request_handle(struct room_entry *r, struct ipc_msg *m);
@@ -125,16 +143,13 @@ void pull_drop(struct supervisor *s, uint64_t pull);
  * ends. */
 void supervisor_stop(struct supervisor *s, int exit_code);
 
-/* ---- report.c
- * -------------------------------------------------------------------------------------
- */
+/* ---- report.c ---- */
 
 /* A line on stderr, if the level is wanted; text is escaped. */
 void supervisor_log(struct supervisor *s, unsigned level, const char *fmt, ...)
     PRINTF(3, 4);
 
-/* ---- idle.c: `bulkhead status`
- * --------------------------------------------------------------------- */
+/* ---- idle.c: `bulkhead status` ---- */
 
 /* Starts one idle room of each kind; rows go to the frontend when all are ready or have
  * failed. */

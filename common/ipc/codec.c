@@ -23,8 +23,7 @@ ipc_msg_take_fd(struct ipc_msg *m, unsigned i)
 	return fd_steal(&m->fds[i]);
 }
 
-/* ---- encoding
- * -------------------------------------------------------------------------------- */
+/* ---- encoding ---- */
 
 struct out {
 	uint8_t *buf;
@@ -139,8 +138,7 @@ ipc_encode(const struct ipc_msg *m, uint8_t *buf, size_t cap)
 	return (ssize_t)o.n;
 }
 
-/* ---- decoding
- * -------------------------------------------------------------------------------- */
+/* ---- decoding ---- */
 
 static void
 read_list(struct cursor *c, const struct ipc_field *f, uint8_t *at)

@@ -1,0 +1,91 @@
+/* What the end of a room means, and the orderly end of all. */
+#include "supervisor/supervisor.h"
+
+static void
+gone_tell(struct room_entry *to, const struct room_entry *r, int status)
+{
+	struct ipc_msg m = IPC_MSG(gone, .room = r->profile->room, .pull = r->pull,
+	    .token = r->token, .status = (uint64_t)status & 511);
+
+	if (to && to->ready)
+		port_send(&to->control, &m);
+}
+
+/* Without a store nothing can be done; a fresh one removes what the dead one left, and
+ * ends. */
+static void
+store_gone(struct supervisor *s, int status)
+{
+	struct err e = {0};
+
+	s->store = NULL;
+	if (s->stopping && !s->sweeping && status == 0) {
+		loop_quit(&s->loop);
+		return;
+	}
+	if (s->sweeping) {
+		loop_quit(&s->loop);
+		return;
+	}
+	if (status != 0 || !s->stopping)
+		supervisor_log(s, 3,
+		    "the store worker ended (%s %d); cleaning up after it",
+		    status >= 256 ? "signal" : "status", status & 255);
+	s->exit_code = ERR_INTERNAL;
+	for (struct room_entry *r = s->rooms; r; r = r->next) {
+		if (r != s->frontend)
+			room_kill(r);
+	}
+	s->sweeping = true;
+	s->stopping = false;
+	s->store = room_start(s, ROOM_STORE, SANDBOX_MODE_PLAIN, 0, 0, -1, &e);
+	if (!s->store) {
+		supervisor_log(s, 3, "%s", e.text);
+		loop_quit(&s->loop);
+	}
+}
+
+void
+supervisor_stop(struct supervisor *s, int exit_code)
+{
+	struct ipc_msg m = IPC_MSG(stop);
+
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	if (!s->exit_code)
+		s->exit_code = exit_code;
+	for (struct room_entry *r = s->rooms; r; r = r->next) {
+		if (r != s->store && r->profile->mode != SANDBOX_MODE_REMOVE)
+			room_kill(r);
+	}
+	if (!s->store)
+		loop_quit(&s->loop);
+	else if (s->store->ready)
+		port_send(&s->store->control, &m);
+	else
+		room_kill(s->store);
+}
+
+void
+room_gone(struct room_entry *r, int status)
+{
+	struct supervisor *s = r->s;
+
+	if (r->idle) {
+		status_room(r, "ended early");
+	} else if (r == s->store) {
+		store_gone(s, status);
+	} else if (r == s->frontend) {
+		s->frontend = NULL;
+		if (status != 0 && !s->stopping)
+			supervisor_log(s, 3, "the frontend ended (%s %d)",
+			    status >= 256 ? "signal" : "status", status & 255);
+		if (!s->sweeping)
+			supervisor_stop(s, status == 0 ? 0 : ERR_INTERNAL);
+	} else if (r->profile->asked_by & 1u << ROOM_STORE) {
+		gone_tell(s->store, r, status);
+	} else if (r->profile->room == ROOM_FETCH) {
+		gone_tell(s->frontend, r, status);
+	}
+}

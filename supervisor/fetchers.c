@@ -1,0 +1,162 @@
+/* Fetchers: each with a dial bound to its origin and at most one secret, chosen here and
+ * read nowhere on the way. */
+#include "supervisor/supervisor.h"
+
+#include "common/base/fd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct fetch_info *
+fetch_info_new(const struct msg_want_fetch *w)
+{
+	struct fetch_info *f = calloc(1, sizeof(*f));
+
+	if (!f || !span_to_str(w->host, f->host, sizeof(f->host)) ||
+	    !span_to_str(w->repository, f->repository, sizeof(f->repository))) {
+		free(f);
+		return NULL;
+	}
+	f->scheme = (enum fetch_scheme)w->scheme;
+	f->port = (uint16_t)w->port;
+	f->verify = w->verify;
+	f->parent = w->parent;
+	return f;
+}
+
+/* The one secret of a fetcher: the client's own, or that of the registry from files. */
+static int
+fetch_info_secret(
+    struct supervisor *s, struct fetch_info *f, const struct msg_want_fetch *w)
+{
+	char host[301];
+	struct span bytes = w->secret;
+	enum secret_kind kind = SECRET_BASIC;
+
+	if (w->auth == AUTH_NONE)
+		return 0;
+	if (w->auth == AUTH_FILES) {
+		if (!span_to_str(w->auth_host, host, sizeof(host)))
+			return -EPROTO;
+		const struct secret *found =
+		    secrets_find(&s->secrets, host, f->repository);
+		if (!found)
+			return 0;
+		bytes = span_of(found->bytes, found->n);
+		kind = found->kind;
+	}
+	f->secret = malloc(bytes.n ? bytes.n : 1);
+	if (!f->secret)
+		return -ENOMEM;
+	if (bytes.n)
+		memcpy(f->secret, bytes.p, bytes.n);
+	f->secret_size = bytes.n;
+	f->secret_kind = kind;
+	return 0;
+}
+
+/* What the store may record about who has shown access to this pull's layers. */
+static int
+access_tell(struct supervisor *s, struct pull_entry *p, const struct fetch_info *f)
+{
+	struct ipc_msg m = IPC_MSG(access, .pull = p->id, .public = f->secret == NULL);
+	char origin[LIMIT_HOST + 16];
+
+	if (p->access_told || !s->store || !s->have_access_key)
+		return 0;
+	p->access_told = true;
+	snprintf(origin, sizeof(origin), "%s:%u", f->host, f->port);
+	if (f->secret && secret_proof(s->access_key, origin,
+			     span_of(f->secret, f->secret_size), m.access.proof) < 0)
+		return -ENOMEM;
+	return port_send(&s->store->control, &m);
+}
+
+static int
+fetch_connect(
+    struct room_entry *fe, struct room_entry *frontend, const struct fetch_info *info)
+{
+	struct supervisor *s = fe->s;
+	struct err e = {0};
+	struct room_entry *dial =
+	    room_start(s, ROOM_DIAL, SANDBOX_MODE_PLAIN, fe->pull, fe->token, -1, &e);
+
+	if (!dial) {
+		room_refuse(frontend, ROOM_DIAL, fe->pull, fe->token, e.text);
+		return -EAGAIN;
+	}
+	dial->fetch = calloc(1, sizeof(*dial->fetch));
+	if (!dial->fetch)
+		return -ENOMEM;
+	snprintf(dial->fetch->host, sizeof(dial->fetch->host), "%s", info->host);
+	dial->fetch->port = info->port;
+	int r = rooms_connect(fe, dial, CH_fetch_dial, fe->token);
+	if (r == 0 && s->store && !info->parent)
+		r = rooms_connect(s->store, fe, CH_fetch_store, fe->token);
+	if (r == 0)
+		r = rooms_connect(frontend, fe, CH_frontend_fetch, fe->token);
+	return r;
+}
+
+int
+request_want_fetch(struct room_entry *r, struct ipc_msg *m)
+{
+	const struct msg_want_fetch *w = &m->want_fetch;
+	struct pull_entry *p = pull_get(r->s, w->pull);
+	struct fetch_info *info = fetch_info_new(w);
+
+	if (!p || !info || room_find(r->s, ROOM_FETCH, w->pull, w->fetch) ||
+	    fetch_info_secret(r->s, info, w) < 0 || access_tell(r->s, p, info) < 0) {
+		fetch_info_free(info);
+		return -EPROTO;
+	}
+	struct room_entry *fe =
+	    start_for(r, ROOM_FETCH, SANDBOX_MODE_PLAIN, w->pull, w->fetch, -1);
+	if (!fe) {
+		fetch_info_free(info);
+		return 0;
+	}
+	fe->fetch = info;
+	if (fetch_connect(fe, r, info) < 0)
+		room_kill(fe);
+	return 0;
+}
+
+int
+request_claim(struct room_entry *r, struct ipc_msg *m)
+{
+	struct pull_entry *p = pull_get(r->s, m->claim.pull);
+	struct layer_ends *l = p ? layer_find(p, m->claim.token) : NULL;
+
+	if (m->claim.pull != r->pull || !l || l->fetch_end < 0)
+		return -EPROTO;
+	room_give(r, CH_hash_fetch, m->claim.token, fd_steal(&l->fetch_end));
+	return 0;
+}
+
+/* A token server's answer becomes the secret of the fetcher that it was asked for,
+ * unread. */
+int
+request_token(struct room_entry *r, struct ipc_msg *m)
+{
+	if (!r->fetch || !r->fetch->parent)
+		return -EPROTO;
+	struct room_entry *parent =
+	    room_find(r->s, ROOM_FETCH, r->pull, r->fetch->parent);
+	struct ipc_msg secret =
+	    IPC_MSG(secret, .kind = SECRET_BEARER, .secret = m->token.secret);
+	return parent && parent->ready ? port_send(&parent->control, &secret) : 0;
+}
+
+int
+request_address_class(struct room_entry *r, struct ipc_msg *m)
+{
+	struct pull_entry *p = pull_get(r->s, r->pull);
+
+	if (p && !p->class_known) {
+		p->class_known = true;
+		p->class = (enum address_floor)m->address_class.class;
+	}
+	return 0;
+}

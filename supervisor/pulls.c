@@ -1,0 +1,67 @@
+/* What outlives single rooms of a pull. */
+#include "supervisor/supervisor.h"
+
+#include "common/base/fd.h"
+
+#include <stdlib.h>
+
+struct pull_entry *
+pull_get(struct supervisor *s, uint64_t id)
+{
+	for (struct pull_entry *p = s->pulls; p; p = p->next) {
+		if (p->id == id)
+			return p;
+	}
+	struct pull_entry *p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->id = id;
+	p->next = s->pulls;
+	s->pulls = p;
+	return p;
+}
+
+static void
+layer_free(struct layer_ends *l)
+{
+	fd_close(&l->fetch_end);
+	fd_close(&l->apply_end);
+	free(l);
+}
+
+static void
+pull_forget(struct supervisor *s, uint64_t id)
+{
+	for (struct pull_entry **at = &s->pulls; *at; at = &(*at)->next) {
+		struct pull_entry *p = *at;
+		if (p->id != id)
+			continue;
+		*at = p->next;
+		for (struct layer_ends *l = p->layers, *next; l; l = next) {
+			next = l->next;
+			layer_free(l);
+		}
+		free(p);
+		return;
+	}
+}
+
+void
+pull_drop(struct supervisor *s, uint64_t pull)
+{
+	for (struct room_entry *r = s->rooms; r; r = r->next) {
+		if (r->pull == pull && r != s->store && r != s->frontend && !r->idle)
+			room_kill(r);
+	}
+	pull_forget(s, pull);
+}
+
+struct layer_ends *
+layer_find(struct pull_entry *p, uint64_t token)
+{
+	for (struct layer_ends *l = p->layers; l; l = l->next) {
+		if (l->token == token)
+			return l;
+	}
+	return NULL;
+}

@@ -1,0 +1,109 @@
+/* The first messages of a room that has said HELLO. */
+#include "supervisor/supervisor.h"
+
+#include "common/base/fd.h"
+#include "supervisor/files.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static int
+setup_store(struct room_entry *r)
+{
+	struct supervisor *s = r->s;
+	struct ipc_msg m =
+	    IPC_MSG(setup_store, .graph_root = span_str(s->settings.graph_root),
+		.run_root = span_str(s->settings.run_root),
+		.max_layer = s->settings.max_layer, .max_image = s->settings.max_image,
+		.policy_file = span_str(s->policy_file), .sweep_only = s->sweeping);
+
+	memcpy(m.setup_store.policy, s->policy_hash, sizeof(m.setup_store.policy));
+	return port_send(&r->control, &m);
+}
+
+static int
+setup_frontend(struct room_entry *r)
+{
+	struct supervisor *s = r->s;
+	struct ipc_msg m = IPC_MSG(setup_frontend, .embedded = s->settings.embedded,
+	    .insecure = span_str(s->settings.insecure),
+	    .policy_problem = span_str(s->policy_problem));
+
+	return port_send(&r->control, &m);
+}
+
+static int
+setup_fetch(struct room_entry *r)
+{
+	struct supervisor *s = r->s;
+	struct fetch_info *f = r->fetch;
+	const char *certs = *s->settings.certs ? s->settings.certs : NULL;
+	struct err e = {0};
+	char authority[LIMIT_HOST + 16];
+	struct ipc_msg m = IPC_MSG(setup_fetch, .pull = r->pull, .fetch = r->token,
+	    .scheme = f->scheme, .host = span_str(f->host), .port = f->port,
+	    .repository = span_str(f->repository), .verify = f->verify,
+	    .secret = f->secret != NULL);
+
+	snprintf(authority, sizeof(authority), "%s:%u", f->host, f->port);
+	FD_AUTO cas = f->scheme == SCHEME_HTTPS ? files_open_cas(certs, authority, &e)
+						: fd_sealed_memfd("ca", "", 0);
+	if (cas < 0) {
+		supervisor_log(s, 3, "%s", e.text);
+		return -EIO;
+	}
+	m.fds[0] = cas;
+	m.nfds = 1;
+	int rc = port_send(&r->control, &m);
+	if (rc == 0 && f->secret) {
+		struct ipc_msg secret = IPC_MSG(secret, .kind = f->secret_kind,
+		    .secret = span_of(f->secret, f->secret_size));
+		rc = port_send(&r->control, &secret);
+	}
+	return rc;
+}
+
+static int
+setup_dial(struct room_entry *r)
+{
+	struct pull_entry *p = pull_get(r->s, r->pull);
+	bool first = !p || !p->class_known;
+	struct ipc_msg m = IPC_MSG(setup_dial, .host = span_str(r->fetch->host),
+	    .port = r->fetch->port, .address_floor = first ? FLOOR_LOOPBACK : p->class);
+
+	return port_send(&r->control, &m);
+}
+
+static int
+setup_verdict(struct room_entry *r)
+{
+	struct supervisor *s = r->s;
+	struct ipc_msg m =
+	    IPC_MSG(setup_verdict, .policy_file = span_str(s->policy_file));
+
+	if (s->policy < 0)
+		return -EIO;
+	memcpy(m.setup_verdict.policy, s->policy_hash, sizeof(m.setup_verdict.policy));
+	m.fds[0] = s->policy;
+	m.nfds = 1;
+	return port_send(&r->control, &m);
+}
+
+int
+room_setup(struct room_entry *r)
+{
+	switch (r->profile->room) {
+	case ROOM_STORE:
+		return setup_store(r);
+	case ROOM_FRONTEND:
+		return setup_frontend(r);
+	case ROOM_FETCH:
+		return setup_fetch(r);
+	case ROOM_DIAL:
+		return setup_dial(r);
+	case ROOM_VERDICT:
+		return setup_verdict(r);
+	default:
+		return 0;
+	}
+}
