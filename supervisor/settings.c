@@ -309,9 +309,16 @@ row_storage(struct settings *s, struct span key, struct span value)
 	return 0;
 }
 
+/* What the auth file names and bulkhead does not use is said, so that nobody looks for the reason
+ * of a refused login elsewhere. */
 static int
-row_none(struct settings *s, struct span key, struct span value)
+row_auth(struct settings *s, struct span key, struct span value)
 {
+	char what[129], text[512];
+
+	if (s->log_level >= 4)
+		fprintf(stderr, "bulkhead: %s: %s: %s: not used\n", s->auth,
+		    span_escape(key, what, sizeof(what)), span_escape(value, text, sizeof(text)));
 	return 0;
 }
 
@@ -365,6 +372,6 @@ settings_read(
 		snprintf(s->run_root, sizeof(s->run_root), "%s", RUN_ROOT);
 	if (!*s->auth)
 		return 0;
-	r = read_file(s, secrets, h, CONFIG_AUTH, s->auth, row_none, e);
+	r = read_file(s, secrets, h, CONFIG_AUTH, s->auth, row_auth, e);
 	return r == 1 ? err_set(e, ERR_USAGE, "%s: no such file", s->auth) : r;
 }
