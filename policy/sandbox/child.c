@@ -31,16 +31,14 @@ give_up(int control, const struct profile *p, const char *what)
 	_exit(ERR_INTERNAL);
 }
 
-/* The supervisor's own choices about signals are not the room's. */
+/* clone3 has set every handler back already; what the supervisor blocks or ignores is
+ * left. A room must not die of a terminal's key or a neighbour that has gone. */
 static int
 reset_signals(void)
 {
-	struct sigaction act = {.sa_handler = SIG_DFL};
+	struct sigaction act = {.sa_handler = SIG_IGN};
 	sigset_t none;
 
-	for (int s = 1; s < NSIG; s++)
-		sigaction(s, &act, NULL);
-	act.sa_handler = SIG_IGN;
 	if (sigaction(SIGINT, &act, NULL) < 0 || sigaction(SIGPIPE, &act, NULL) < 0)
 		return -1;
 	sigemptyset(&none);

@@ -168,12 +168,15 @@ clone_flags(unsigned namespaces)
 }
 
 /* As fork(), with new namespaces and a pidfd. Some container runtimes answer ENOSYS to
- * clone3. */
+ * clone3, which alone can reset signal handlers: then they are reset by exec. */
 static pid_t
 fork_into(uint64_t flags, int *pidfd)
 {
 	struct clone_args args = {
-	    .flags = flags, .pidfd = (uintptr_t)pidfd, .exit_signal = SIGCHLD};
+	    .flags = flags | CLONE_CLEAR_SIGHAND,
+	    .pidfd = (uintptr_t)pidfd,
+	    .exit_signal = SIGCHLD,
+	};
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 
 	if (pid < 0 && errno == ENOSYS)

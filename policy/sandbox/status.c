@@ -280,7 +280,7 @@ read_namespaces(const struct sandbox_host *h, pid_t pid, struct sandbox_status *
 	s->namespaces = 0;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct stat host;
-		uint64_t theirs, ours;
+		uint64_t theirs = 0, ours = 0;
 		snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, kinds[i].name);
 		int r = namespace_id(path, &theirs);
 		snprintf(path, sizeof path, "/proc/self/ns/%s", kinds[i].name);

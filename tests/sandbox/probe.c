@@ -1,0 +1,78 @@
+/* Stands in for every room: puts its sandbox on as a room does, then tries what it is
+ * told to. */
+#include "policy/sandbox/sandbox.h"
+#include "policy/sandbox/ticket.h"
+#include "tests/sandbox/attempts.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int
+warm_up_fails(void *arg, struct err *e)
+{
+	return err_set(e, ERR_INTERNAL, "warm-up\nfailed");
+}
+
+static ssize_t
+receive(void *p, size_t n)
+{
+	struct pollfd in = {.fd = SANDBOX_FD_CONTROL, .events = POLLIN};
+
+	while (poll(&in, 1, -1) < 0)
+		if (errno != EINTR)
+			return -1;
+	return recvfrom(SANDBOX_FD_CONTROL, p, n, 0, NULL, NULL);
+}
+
+static int
+put_on(struct probe_packet *hello)
+{
+	struct ticket t = {.room = ROOM_CONF};
+	struct sandbox_report report = {0};
+	struct sandbox_setup setup = {.report = &report};
+	char how = 0;
+
+	/* Which room it plays is in its ticket; a wrong one is tested too. */
+	if (receive(&how, 1) != 1)
+		return 2;
+	if (pread(SANDBOX_FD_TICKET, &t, sizeof t, 0) != (ssize_t)sizeof t)
+		return 2;
+	if (how == 'w')
+		setup.warm_up = warm_up_fails;
+	if (how == 'r')
+		t.room = t.room == ROOM_HASH ? ROOM_STORE : ROOM_HASH;
+	if (how == 't')
+		close(SANDBOX_FD_TICKET);
+	if (sandbox_enter((enum room)t.room, &setup) != 0)
+		return 3;
+	*hello = (struct probe_packet){
+	    .index = PROBE_HELLO,
+	    .landlock_abi = report.landlock_abi,
+	    .mdwe = report.mdwe,
+	    .seccomp = report.seccomp,
+	    .mode = (int32_t)report.mode,
+	};
+	return 0;
+}
+
+int
+main(void)
+{
+	struct probe_packet p;
+	int r = put_on(&p);
+
+	if (r != 0)
+		return r;
+	for (;;) {
+		if (sendto(SANDBOX_FD_CONTROL, &p, sizeof p, MSG_NOSIGNAL, NULL, 0) < 0)
+			return 4;
+		if (receive(&p, sizeof p) != (ssize_t)sizeof p)
+			return 0;
+		if (p.index >= nattempts)
+			return 5;
+		errno = 0;
+		p.result = attempts[p.index].fn() < 0 ? errno : 0;
+	}
+}
