@@ -1,4 +1,5 @@
 /* The document room itself: what the store asks and gets, and what ends the room. */
+#include "common/base/platform.h"
 #include "tests/document/check.h"
 #include "tests/room.h"
 
@@ -14,7 +15,7 @@
 	"{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX                 \
 	"\",\"manifests\":[{\"mediaType\":\"" MEDIA_OCI_MANIFEST                \
 	"\",\"digest\":" DIGEST_A ",\"size\":7,\"platform\":{\"os\":\"linux\"," \
-	"\"architecture\":\"amd64\"}}]}"
+	"\"architecture\":\"" PLATFORM_ARCHITECTURE "\"}}]}"
 #define CONFIG                                                                           \
 	"{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\",\"config\":{"     \
 	"\"User\":\"app\"},"                                                             \
@@ -36,19 +37,26 @@ start(struct asked *a)
 }
 
 static struct asked *
-ask(unsigned kind, const char *type, const void *p, size_t n)
+ask_for(const char *os, const char *architecture, unsigned kind, const char *type,
+    const void *p, size_t n)
 {
 	static struct asked a;
 
 	start(&a);
 	struct ipc_msg m = IPC_MSG(parse, .kind = kind, .media_type = span_str(type),
-	    .os = span_str("linux"), .architecture = span_str("amd64"));
+	    .os = span_str(os), .architecture = span_str(architecture));
 	m.fds[0] = room_memfd(p, n);
 	m.nfds = 1;
 	room_send(&a.store, &m);
 	room_receive(&a.room, &a.store, &a.answer);
 	a.status = room_end(&a.room);
 	return &a;
+}
+
+static struct asked *
+ask(unsigned kind, const char *type, const void *p, size_t n)
+{
+	return ask_for("linux", PLATFORM_ARCHITECTURE, kind, type, p, n);
 }
 
 static void
@@ -89,6 +97,21 @@ test_index(void **state)
 	assert_int_equal(a->answer.index_answer.digest[31], 0xaa);
 	assert_int_equal(a->answer.index_answer.size, 7);
 	assert_true(span_is(a->answer.index_answer.media_type, MEDIA_OCI_MANIFEST));
+	done(a, 0);
+}
+
+/* Without a platform it is this machine's. */
+static void
+test_platform(void **state)
+{
+	struct asked *a = ask_for("", "", DOC_TOP, "", INDEX, strlen(INDEX));
+
+	assert_int_equal(a->answer.type, MSG_index_answer);
+	assert_int_equal(a->answer.index_answer.digest[31], 0xaa);
+	done(a, 0);
+	a = ask_for("plan9", "pdp11", DOC_TOP, "", INDEX, strlen(INDEX));
+	assert_int_equal(a->answer.type, MSG_document_failed);
+	assert_int_equal(a->answer.document_failed.code, ERR_NOT_FOUND);
 	done(a, 0);
 }
 
@@ -227,6 +250,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_manifest),
 	    cmocka_unit_test(test_index),
+	    cmocka_unit_test(test_platform),
 	    cmocka_unit_test(test_config),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_largest),

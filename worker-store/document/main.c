@@ -1,5 +1,6 @@
 /* bulkhead-document: one document (or, for inspect, the two of one image), one answer,
  * the end. */
+#include "common/base/platform.h"
 #include "common/base/fd.h"
 #include "common/ipc/control.h"
 #include "common/json/tree.h"
@@ -60,11 +61,17 @@ parse(struct ipc_msg *m, struct document_answer *answer, struct err *e)
 
 	if (m->parse.kind > DOC_CONFIG)
 		return err_set(e, ERR_INTERNAL, "a document of no known kind");
-	const struct document_request req = {.kind = (enum document_kind)m->parse.kind,
+	struct document_request req = {.kind = (enum document_kind)m->parse.kind,
 	    .media_type = m->parse.media_type,
 	    .os = m->parse.os,
 	    .architecture = m->parse.architecture,
 	    .variant = m->parse.variant};
+	/* Nobody asked for a platform: this machine's instance of an index. */
+	if (req.os.n == 0 && req.architecture.n == 0) {
+		req.os = span_str(PLATFORM_OS);
+		req.architecture = span_str(PLATFORM_ARCHITECTURE);
+		req.variant = span_str(PLATFORM_VARIANT);
+	}
 	int r = read_fd(m, 0, &mem, &bytes, e);
 	if (r)
 		return r;
