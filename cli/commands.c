@@ -20,8 +20,7 @@ command_no_answer(void *arg, struct ipc_msg *m, struct err *e)
 	return command_unexpected(m, e);
 }
 
-/* Prints why a request failed, if it did. */
-static int
+int
 command_failed(struct command *c, int r, const struct err *e, int code)
 {
 	if (r == 0)

@@ -16,6 +16,9 @@ int command_filter(const struct args *a, struct image_filter *f, struct err *e);
 int command_ask(
     struct command *c, struct ipc_msg *request, session_fn *fn, void *arg, int code);
 
+/* The second half of command_ask: prints why a request failed (r < 0). */
+int command_failed(struct command *c, int r, const struct err *e, int code);
+
 /* For requests whose only answer is the last. */
 session_fn command_no_answer;
 

@@ -97,23 +97,53 @@ pull_request(const struct command *c, const char *name, enum pull_mode mode,
 		m->cli_pull.verify = a->flag[OPT_TLS_VERIFY] ? 1 : 2;
 }
 
-int
-command_pull(struct command *c)
+/* The registry cannot be asked whether it has something newer: what the store has will
+ * do. */
+static bool
+pull_stored(struct command *c, const char *name, struct pulled *p, const struct err *why)
+{
+	struct platform platform;
+	struct ipc_msg m;
+	struct err e = {0};
+
+	if (why->code != ERR_NETWORK || c->session->interrupted)
+		return false;
+	pull_request(c, name, PULL_NEVER, &platform, &m);
+	if (session_ask(c->session, &m, pull_answer, p, &e) < 0)
+		return false;
+	session_complain(c->session, why);
+	fputs("bulkhead: kept the stored image\n", c->session->err);
+	return true;
+}
+
+static int
+pull_one(struct command *c, const char *name, struct pulled *p, int code)
 {
 	static const enum pull_mode modes[] = {
 	    PULL_ALWAYS, PULL_MISSING, PULL_NEVER, PULL_NEWER};
+	enum pull_mode mode = modes[c->args->choice[OPT_POLICY]];
+	struct platform platform;
+	struct ipc_msg m;
+	struct err e = {0};
+
+	pull_request(c, name, mode, &platform, &m);
+	progress_start(&c->session->progress, c->progress, c->session->err,
+	    span_str(name), loop_now());
+	int r = session_ask(c->session, &m, pull_answer, p, &e);
+	if (r < 0 && mode == PULL_NEWER && pull_stored(c, name, p, &e))
+		return code;
+	return command_failed(c, r, &e, code);
+}
+
+int
+command_pull(struct command *c)
+{
 	const struct args *a = c->args;
 	struct pulled p = {.c = c, .print = true, .text = -1};
 	int code = 0;
 
 	for (size_t i = 0; i < a->noperands; i++) {
-		struct platform platform;
-		struct ipc_msg m;
-		pull_request(
-		    c, a->operands[i], modes[a->choice[OPT_POLICY]], &platform, &m);
-		progress_start(&c->session->progress, c->progress, c->session->err,
-		    span_str(a->operands[i]), loop_now());
-		code = command_ask(c, &m, pull_answer, &p, code);
+		code = pull_one(c, a->operands[i], &p, code);
 		/* Whoever waits on the other end of a pipe gets each ID at once. */
 		fflush(c->session->out);
 		if (c->session->interrupted || code == ERR_INTERNAL)

@@ -165,6 +165,40 @@ test_failures(void **state)
 	bench_close(&b);
 }
 
+/* --policy newer lives with what the store has when the registry is away, and only then.
+ */
+static void
+test_newer(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, "pull --policy newer a", -1);
+	done(&b, ERR_NETWORK, "no route");
+	answer(&b, (struct ipc_msg)IPC_MSG(cli_pulled, .fresh = 0));
+	done(&b, 0, "");
+	assert_int_equal(run(&b), 0);
+	assert_int_equal(b.nout, 65);
+	assert_string_equal(
+	    b.err, "bulkhead: no route\nbulkhead: kept the stored image\n");
+	struct ipc_msg m = request(&b, MSG_cli_pull);
+	assert_int_equal(m.cli_pull.mode, 3);
+	m = request(&b, MSG_cli_pull);
+	assert_int_equal(m.cli_pull.mode, 2);
+	bench_close(&b);
+
+	bench_open(&b, "pull --policy newer a", -1);
+	done(&b, ERR_NETWORK, "no route");
+	done(&b, ERR_NOT_FOUND, "not in the store");
+	assert_int_equal(run(&b), ERR_NETWORK);
+	assert_string_equal(b.err, "bulkhead: no route\n");
+	bench_close(&b);
+
+	bench_open(&b, "pull --policy newer a", -1);
+	done(&b, ERR_POLICY, "refused");
+	assert_int_equal(run(&b), ERR_POLICY);
+	bench_close(&b);
+}
+
 static void
 test_gone(void **state)
 {
@@ -500,6 +534,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_pull),
 	    cmocka_unit_test(test_failures),
+	    cmocka_unit_test(test_newer),
 	    cmocka_unit_test(test_gone),
 	    cmocka_unit_test(test_violations),
 	    cmocka_unit_test(test_images),
