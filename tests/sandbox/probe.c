@@ -5,6 +5,7 @@
 #include "tests/sandbox/attempts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -57,14 +58,26 @@ put_on(struct probe_packet *hello)
 	return 0;
 }
 
+/* An attempt must not find what an earlier one opened. */
+static void
+close_new(uint32_t kept)
+{
+	for (int fd = 0; fd < 32; fd++)
+		if (!(kept >> fd & 1))
+			close(fd);
+}
+
 int
 main(void)
 {
 	struct probe_packet p;
 	int r = put_on(&p);
+	uint32_t kept = 0;
 
 	if (r != 0)
 		return r;
+	for (int fd = 0; fd < 32; fd++)
+		kept |= (uint32_t)(fcntl(fd, F_GETFD) >= 0) << fd;
 	for (;;) {
 		if (sendto(SANDBOX_FD_CONTROL, &p, sizeof p, MSG_NOSIGNAL, NULL, 0) < 0)
 			return 4;
@@ -74,5 +87,6 @@ main(void)
 			return 5;
 		errno = 0;
 		p.result = attempts[p.index].fn() < 0 ? errno : 0;
+		close_new(kept);
 	}
 }
