@@ -91,11 +91,11 @@ fetch_connect(
 		return -ENOMEM;
 	snprintf(dial->fetch->host, sizeof(dial->fetch->host), "%s", info->host);
 	dial->fetch->port = info->port;
-	int r = rooms_connect(fe, dial, CH_fetch_dial, fe->token);
+	int r = rooms_connect(fe, dial, CH_fetch_dial, fe->pull, fe->token);
 	if (r == 0 && s->store && !info->parent)
-		r = rooms_connect(s->store, fe, CH_fetch_store, fe->token);
+		r = rooms_connect(s->store, fe, CH_fetch_store, fe->pull, fe->token);
 	if (r == 0)
-		r = rooms_connect(frontend, fe, CH_frontend_fetch, fe->token);
+		r = rooms_connect(frontend, fe, CH_frontend_fetch, fe->pull, fe->token);
 	return r;
 }
 
@@ -131,7 +131,7 @@ request_claim(struct room_entry *r, struct ipc_msg *m)
 
 	if (m->claim.pull != r->pull || !l || l->fetch_end < 0)
 		return -EPROTO;
-	room_give(r, CH_hash_fetch, m->claim.token, fd_steal(&l->fetch_end));
+	room_give(r, CH_hash_fetch, r->pull, m->claim.token, fd_steal(&l->fetch_end));
 	return 0;
 }
 

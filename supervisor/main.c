@@ -152,10 +152,10 @@ supervisor_start(struct supervisor *s, struct err *e)
 	s->frontend = room_start(s, ROOM_FRONTEND, SANDBOX_MODE_PLAIN, 0, 0, -1, e);
 	if (!s->frontend)
 		return -EIO;
-	r = rooms_connect(s->frontend, s->store, CH_frontend_store, 0);
+	r = rooms_connect(s->frontend, s->store, CH_frontend_store, 0, 0);
 	if (r < 0)
 		return err_errno(e, r, "connecting frontend and store");
-	room_give(s->frontend, CH_cli, 0, fd_steal(&s->cli));
+	room_give(s->frontend, CH_cli, 0, 0, fd_steal(&s->cli));
 	return 0;
 }
 

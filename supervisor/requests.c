@@ -59,8 +59,8 @@ layer_new(struct room_entry *hash, struct pull_entry *p)
 		free(l);
 		return NULL;
 	}
-	room_give(hash, CH_hash_fetch, hash->token, fetch[0]);
-	room_give(hash, CH_hash_apply, hash->token, apply[0]);
+	room_give(hash, CH_hash_fetch, hash->pull, hash->token, fetch[0]);
+	room_give(hash, CH_hash_apply, hash->pull, hash->token, apply[0]);
 	*l = (struct layer_ends){.token = hash->token,
 	    .fetch_end = fetch[1],
 	    .apply_end = apply[1],
@@ -90,9 +90,10 @@ want_hash(struct room_entry *store, const struct msg_want *w)
 			return 0;
 		}
 	}
-	if (rooms_connect(store, hash, CH_store_hash, w->token) < 0 ||
+	if (rooms_connect(store, hash, CH_store_hash, w->pull, w->token) < 0 ||
 	    !layer_new(hash, p) ||
-	    (inflate && rooms_connect(hash, inflate, CH_hash_inflate, w->token) < 0))
+	    (inflate &&
+		rooms_connect(hash, inflate, CH_hash_inflate, w->pull, w->token) < 0))
 		room_kill(hash);
 	return 0;
 }
@@ -103,7 +104,7 @@ want_one(struct room_entry *store, const struct msg_want *w, enum ipc_channel ch
 	struct room_entry *r = start_for(
 	    store, (enum room)w->room, SANDBOX_MODE_PLAIN, w->pull, w->token, -1);
 
-	if (r && rooms_connect(store, r, channel, w->token) < 0)
+	if (r && rooms_connect(store, r, channel, w->pull, w->token) < 0)
 		room_kill(r);
 	return 0;
 }
@@ -142,10 +143,10 @@ on_want_apply(struct room_entry *r, struct ipc_msg *m)
 	    start_for(r, ROOM_APPLY, modes[w->mode], w->pull, w->token, dir);
 	if (!a)
 		return 0;
-	if (rooms_connect(r, a, CH_store_apply, w->token) < 0)
+	if (rooms_connect(r, a, CH_store_apply, w->pull, w->token) < 0)
 		room_kill(a);
 	else if (w->mode == APPLY_UNTAR)
-		room_give(a, CH_hash_apply, w->token, fd_steal(&l->apply_end));
+		room_give(a, CH_hash_apply, w->pull, w->token, fd_steal(&l->apply_end));
 	return 0;
 }
 

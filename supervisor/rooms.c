@@ -59,7 +59,7 @@ static void
 room_send_peer(struct room_entry *r, struct pending *p)
 {
 	struct ipc_msg m =
-	    IPC_MSG(peer, .channel = p->channel, .pull = r->pull, .token = p->token);
+	    IPC_MSG(peer, .channel = p->channel, .pull = p->pull, .token = p->token);
 
 	m.fds[0] = p->fd;
 	m.nfds = 1;
@@ -68,9 +68,10 @@ room_send_peer(struct room_entry *r, struct pending *p)
 }
 
 void
-room_give(struct room_entry *r, enum ipc_channel channel, uint64_t token, int fd)
+room_give(
+    struct room_entry *r, enum ipc_channel channel, uint64_t pull, uint64_t token, int fd)
 {
-	struct pending p = {channel, token, fd};
+	struct pending p = {channel, pull, token, fd};
 
 	if (r->ready)
 		room_send_peer(r, &p);
@@ -81,16 +82,16 @@ room_give(struct room_entry *r, enum ipc_channel channel, uint64_t token, int fd
 }
 
 int
-rooms_connect(
-    struct room_entry *a, struct room_entry *b, enum ipc_channel channel, uint64_t token)
+rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel channel,
+    uint64_t pull, uint64_t token)
 {
 	int fds[2];
 
 	int r = chan_pair(fds);
 	if (r < 0)
 		return r;
-	room_give(a, channel, token, fds[0]);
-	room_give(b, channel, token, fds[1]);
+	room_give(a, channel, pull, token, fds[0]);
+	room_give(b, channel, pull, token, fds[1]);
 	return 0;
 }
 

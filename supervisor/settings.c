@@ -309,8 +309,8 @@ row_storage(struct settings *s, struct span key, struct span value)
 	return 0;
 }
 
-/* What the auth file names and bulkhead does not use is said, so that nobody looks for the reason
- * of a refused login elsewhere. */
+/* What the auth file names and bulkhead does not use is said, so that nobody looks for
+ * the reason of a refused login elsewhere. */
 static int
 row_auth(struct settings *s, struct span key, struct span value)
 {
@@ -318,7 +318,8 @@ row_auth(struct settings *s, struct span key, struct span value)
 
 	if (s->log_level >= 4)
 		fprintf(stderr, "bulkhead: %s: %s: %s: not used\n", s->auth,
-		    span_escape(key, what, sizeof(what)), span_escape(value, text, sizeof(text)));
+		    span_escape(key, what, sizeof(what)),
+		    span_escape(value, text, sizeof(text)));
 	return 0;
 }
 

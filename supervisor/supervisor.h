@@ -14,7 +14,7 @@
 /* A channel end that a room gets once it is in its sandbox. */
 struct pending {
 	enum ipc_channel channel;
-	uint64_t token;
+	uint64_t pull, token;
 	int fd;
 };
 
@@ -91,7 +91,8 @@ struct room_entry *room_start(struct supervisor *s, enum room room,
     enum sandbox_mode mode, uint64_t pull, uint64_t token, int dir, struct err *e);
 
 /* Gives the room its end of a channel, at once or when it is ready. fd is taken over. */
-void room_give(struct room_entry *r, enum ipc_channel channel, uint64_t token, int fd);
+void room_give(struct room_entry *r, enum ipc_channel channel, uint64_t pull,
+    uint64_t token, int fd);
 
 /* SIGKILL; what follows is done when the kernel reports the end. */
 void room_kill(struct room_entry *r);
@@ -103,7 +104,7 @@ void fetch_info_free(struct fetch_info *f);
 
 /* Makes a channel between two rooms. -ENOMEM, -EMFILE ... */
 int rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel channel,
-    uint64_t token) MUST_CHECK;
+    uint64_t pull, uint64_t token) MUST_CHECK;
 
 /* ---- pulls.c ---- */
 
