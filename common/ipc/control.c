@@ -13,12 +13,23 @@ control_hello(struct chan *c, enum room self, unsigned landlock_abi, const char 
 	return chan_send(c, &m);
 }
 
+/* Rooms that get a setup message before anything else. */
+static bool
+has_setup(enum room room)
+{
+	return room == ROOM_STORE || room == ROOM_FRONTEND || room == ROOM_FETCH ||
+	    room == ROOM_DIAL || room == ROOM_VERDICT || room == ROOM_CONF;
+}
+
 int
 control_open(struct chan *c, enum room self, unsigned landlock_abi, const char *landlock)
 {
 	int r = chan_init(c, CONTROL_FD, CH_control, self, ROOM_SUPERVISOR);
 
-	return r < 0 ? r : control_hello(c, self, landlock_abi, landlock);
+	if (r < 0)
+		return r;
+	c->phase = has_setup(self) ? IPC_START : IPC_RUN;
+	return control_hello(c, self, landlock_abi, landlock);
 }
 
 void
