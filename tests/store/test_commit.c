@@ -277,7 +277,7 @@ test_vanished_layer(void **state)
 	    sh(f, 0,
 		"cd @D/G && ls overlay/l overlay-layers overlay-images | "
 		"grep -v : | grep . ; ls overlay | grep -x '.\\{64\\}' || true"),
-	    "layers.lock\nimages.lock\n");
+	    "images.lock\nlayers.lock\n");
 	im.layers[1].staged = keep;
 	/* Layer 0 went back to the trash with the undo: its stage is spent. */
 	store_layer_staging_drop(&f->s, &im.staged[0]);

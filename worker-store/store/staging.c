@@ -41,6 +41,34 @@ store_trash_full(const struct store *s)
 	return false;
 }
 
+int
+store_trash_take(struct store *s, char name[16], struct err *e)
+{
+	if (!name[0]) {
+		char to[16];
+		snprintf(to, sizeof(to), "gone%u", s->serial++);
+		if (renameat(s->staging, "trash", s->staging, to) < 0)
+			return err_errno(e, errno, "cannot empty the trash");
+		int fresh = dir_make(s->staging, "trash", 0700);
+		if (fresh < 0)
+			return err_errno(e, -fresh, "cannot make a new trash");
+		close(s->trash);
+		s->trash = fresh;
+		memcpy(name, to, sizeof(to));
+	}
+	int fd = dir_open(s->staging, name);
+	return fd < 0 ? err_errno(e, -fd, "cannot open the old trash") : fd;
+}
+
+void
+store_trash_gone(struct store *s, const char *name)
+{
+	/* One that is not empty after all is found by the sweep after this process's end.
+	 */
+	if (name[0] && unlinkat(s->staging, name, AT_REMOVEDIR) < 0)
+		return;
+}
+
 /* ---- sweeping what dead processes left ---- */
 
 struct sweep {
@@ -228,13 +256,24 @@ store_layer_staging_new(struct store *s, struct staged *l, struct err *e)
 	snprintf(l->name, sizeof(l->name), "%u", s->serial++);
 	l->dir = dir_make(s->staging, l->name, 0700);
 	l->diff = l->dir < 0 ? l->dir : dir_make(l->dir, "diff", 0555);
-	l->side = l->diff < 0 ? l->diff : side_file(s, l->name, "side");
-	l->split = l->side < 0 ? l->side : side_file(s, l->name, "split");
+	FD_AUTO side = l->diff < 0 ? l->diff : side_file(s, l->name, "side");
+	l->split = side < 0 ? side : side_file(s, l->name, "split");
 	int r = l->split;
 	if (r >= 0)
 		return 0;
 	store_layer_staging_drop(s, l);
 	return err_errno(e, -r, "cannot make a layer's staging");
+}
+
+int
+store_layer_side(const struct store *s, const struct staged *l, bool write, struct err *e)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "%s.side", l->name);
+	int fd = openat(
+	    s->staging, path, (write ? O_WRONLY : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? err_errno(e, errno, "cannot open a layer's side file") : fd;
 }
 
 void
@@ -252,7 +291,7 @@ store_layer_staging_drop(struct store *s, struct staged *l)
 		if (trash_put(s, s->staging, l->name) < 0)
 			l->name[0] = 0;
 	}
-	int *fds[] = {&l->dir, &l->diff, &l->side, &l->split};
+	int *fds[] = {&l->dir, &l->diff, &l->split};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (*fds[i] >= 0)
 			fd_close(fds[i]);

@@ -69,8 +69,13 @@ int store_sweep(struct store *s, struct hold *h, struct err *e) MUST_CHECK;
 /* Whether the trash holds anything for an apply room in remove mode. */
 bool store_trash_full(const struct store *s);
 
-/* ---- staging of a layer
- * ---------------------------------------------------------------------- */
+/* Takes the trash out of use, so that nothing is put into it while a room empties it, and
+ * starts an empty one. name "": that; else the one of an earlier call once more. Its fd,
+ * or negative. store_trash_gone removes the emptied directory. */
+int store_trash_take(struct store *s, char name[16], struct err *e) MUST_CHECK;
+void store_trash_gone(struct store *s, const char *name);
+
+/* ---- staging of a layer ---- */
 
 /* One layer being built: <staging>/<name>/diff and the two side files. The fds are its
  * owner's. */
@@ -78,16 +83,20 @@ struct staged {
 	char name[16]; /* "" = none */
 	int dir;       /* <staging>/<name> */
 	int diff;      /* the applier's root */
-	int side;      /* the applier's side file, read and write */
 	int split;     /* the final tar-split file, write */
 };
-#define STAGED_NONE                                            \
-	(struct staged)                                        \
-	{                                                      \
-		.dir = -1, .diff = -1, .side = -1, .split = -1 \
+#define STAGED_NONE                                \
+	(struct staged)                            \
+	{                                          \
+		.dir = -1, .diff = -1, .split = -1 \
 	}
 
 int store_layer_staging_new(struct store *s, struct staged *l, struct err *e) MUST_CHECK;
+
+/* The layer's side file, made by the call above: for an applier to write, or its checker
+ * to read. fd or negative. */
+int store_layer_side(
+    const struct store *s, const struct staged *l, bool write, struct err *e) MUST_CHECK;
 
 /* Sends what is left of it to the trash and closes the fds. Safe on one that was
  * committed. */
@@ -97,8 +106,7 @@ void store_layer_staging_drop(struct store *s, struct staged *l);
  * be a directory on the graph root's device. 0 or negative. */
 int store_mark_opaque(const struct store *s, int dir, struct err *e) MUST_CHECK;
 
-/* ---- reading
- * --------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 /* The records of one moment, read without locks (files are replaced by rename). */
 struct view {
@@ -163,8 +171,7 @@ int store_fsinfo(
 int store_check_space(
     const struct store *s, uint64_t bytes, uint64_t inodes, struct err *e) MUST_CHECK;
 
-/* ---- committing
- * ------------------------------------------------------------------------------ */
+/* ---- committing ---- */
 
 struct commit_layer {
 	uint8_t diff_id[DIGEST_BYTES];
@@ -222,8 +229,7 @@ void store_commit_drop(struct store *s, struct commit_staged *docs);
 int store_commit(struct store *s, const struct hold *h, const struct commit_request *rq,
     struct commit_staged *docs, struct commit_result *res, struct err *e) MUST_CHECK;
 
-/* ---- names and removal
- * ----------------------------------------------------------------------- */
+/* ---- names and removal ---- */
 
 /* Called for each name taken away (deleted 0) and each image or layer gone (deleted 1).
  */

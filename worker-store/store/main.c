@@ -1,0 +1,256 @@
+/* bulkhead-store: the storing side. The one file of the room that touches ambient things.
+ */
+#include "policy/sandbox/sandbox.h"
+#include "worker-store/store/hash.h"
+#include "worker-store/store/pull.h"
+
+#include "common/base/fd.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
+
+#define STOP_MS \
+	10000 /* for rooms to end and the trash to be removed, once told to stop */
+
+static struct keeper room = {
+    .graph = SANDBOX_FD_STORE_GRAPH, .run = SANDBOX_FD_STORE_RUN};
+
+uint64_t
+room_token(struct keeper *r)
+{
+	return ++r->tokens;
+}
+
+void
+room_log(struct keeper *r, enum log_level level, const char *fmt, ...)
+{
+	char text[LIMIT_LOG_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (port_is_open(&r->control))
+		control_log(&r->control.chan, level, "%s", text);
+}
+
+/* ---- the end ---- */
+
+void
+room_stop_check(struct keeper *r)
+{
+	if (!r->stopping || r->pulls || r->jobs || r->erase.busy)
+		return;
+	/* What an erasing room could not remove is left to the next sweep. */
+	loop_quit(&r->loop);
+}
+
+static void
+stop_timer_fired(struct loop_timer *t)
+{
+	loop_quit(&room.loop);
+}
+
+static void
+room_stop(const char *why)
+{
+	if (room.stopping)
+		return;
+	room.stopping = true;
+	pulls_end(&room, why);
+	if (room.sweep.queued && !room.sweep_only)
+		job_cancel(&room.sweep);
+	loop_timer_set(&room.loop, &room.stop_timer, STOP_MS);
+	loop_timer_set(&room.loop, &room.reap_timer, 1);
+}
+
+static void
+reap_timer_fired(struct loop_timer *t)
+{
+	query_reap(&room);
+	pulls_reap(&room);
+	room_stop_check(&room);
+}
+
+/* ---- sweeping ---- */
+
+static void
+sweep_run(struct job *j)
+{
+	struct err e = {0};
+
+	int r = store_sweep(&room.store, &room.hold, &e);
+	if (r == -EAGAIN) {
+		job_add(&room, j);
+		return;
+	}
+	if (r < 0)
+		room_log(&room, LOG_WARNING,
+		    "cannot clear away what a dead store left: %s", e.text);
+	room.swept = true;
+	erase_kick(&room);
+	if (room.sweep_only)
+		room_stop("only here to sweep");
+}
+
+static void
+sweep_failed(struct job *j, const struct err *e)
+{
+	room_log(
+	    &room, LOG_WARNING, "cannot clear away what a dead store left: %s", e->text);
+	if (room.sweep_only)
+		room_stop("only here to sweep");
+}
+
+/* ---- the supervisor ---- */
+
+static int
+setup(const struct msg_setup_store *m)
+{
+	struct err e = {0};
+	struct ipc_msg key = IPC_MSG(access_key);
+
+	if (!span_to_str(m->graph_root, room.graph_root, sizeof(room.graph_root)))
+		return -EPROTO;
+	room.max_layer = m->max_layer;
+	room.max_image = m->max_image;
+	room.sweep_only = m->sweep_only;
+	memcpy(room.policy, m->policy, sizeof(room.policy));
+	if (store_open(&room.store, room.graph, room.run, -1, &e) < 0) {
+		room_log(&room, LOG_ERROR, "%s", e.text);
+		return -EIO;
+	}
+	memcpy(key.access_key.key, room.store.key, sizeof(room.store.key));
+	port_send(&room.control, &key);
+	room.control.chan.phase = IPC_RUN;
+	room.sweep = (struct job){.run = sweep_run, .failed = sweep_failed};
+	job_add(&room, &room.sweep);
+	return 0;
+}
+
+static int
+frontend_message(struct port *p, struct ipc_msg *m)
+{
+	return m->type == MSG_pull || m->type == MSG_cancel ? pull_message(&room, m)
+							    : query_message(&room, m);
+}
+
+/* Without a frontend nobody wants anything. */
+static void
+frontend_ended(struct port *p, const char *why)
+{
+	port_release(p);
+	if (why)
+		room_log(&room, LOG_ERROR, "the frontend broke the protocol: %s", why);
+	pulls_end(&room, "the frontend is gone");
+}
+
+static int
+on_peer(struct ipc_msg *m)
+{
+	if (m->peer.channel == CH_fetch_store) {
+		pull_peer(&room, m);
+		return 0;
+	}
+	if (m->peer.channel != CH_frontend_store)
+		return helper_peer(&room, m) ? 0 : -EPROTO;
+	if (port_is_open(&room.frontend))
+		return -EPROTO;
+	room.frontend.message = frontend_message;
+	room.frontend.ended = frontend_ended;
+	return port_open(&room.frontend, &room.loop, ipc_msg_take_fd(m, 0),
+	    CH_frontend_store, ROOM_STORE, ROOM_FRONTEND, IPC_RUN);
+}
+
+static int
+control_message(struct port *p, struct ipc_msg *m)
+{
+	switch (m->type) {
+	case MSG_setup_store:
+		return setup(&m->setup_store);
+	case MSG_peer:
+		return on_peer(m);
+	case MSG_gone:
+		helper_gone(&room, &m->gone);
+		return 0;
+	case MSG_refused:
+		helper_refused(&room, &m->refused);
+		return 0;
+	case MSG_access:
+		pull_access(&room, &m->access);
+		return 0;
+	case MSG_stop:
+		room_stop("shutting down");
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+/* The supervisor is gone, and with it everybody else: what is staged is left to the next
+ * store's sweep as far as it cannot be unlinked here. */
+static void
+control_ended(struct port *p, const char *why)
+{
+	port_release(p);
+	room.lost = true;
+	room.stopping = true;
+	pulls_end(&room, "the supervisor is gone");
+	loop_quit(&room.loop);
+}
+
+/* ---- the beginning ---- */
+
+static int
+warm_up(void *arg, struct err *e)
+{
+	uint8_t hash[32];
+
+	umask(022);
+	if (sha256(span_str("warm"), hash) < 0)
+		return err_set(e, ERR_INTERNAL, "cannot start libcrypto");
+	return store_prepare(SANDBOX_FD_STORE_GRAPH, e);
+}
+
+static int
+begin(const struct sandbox_report *report)
+{
+	room.store = STORE_CLOSED;
+	room.hold = HOLD_NONE;
+	room.erase.dir = -1;
+	room.job_timer = (struct loop_timer){.fired = job_timer_fired, .arg = &room};
+	room.reap_timer = (struct loop_timer){.fired = reap_timer_fired};
+	room.stop_timer = (struct loop_timer){.fired = stop_timer_fired};
+	room.control.message = control_message;
+	room.control.ended = control_ended;
+	int r = loop_init(&room.loop);
+	if (r == 0)
+		r = port_open(&room.control, &room.loop, CONTROL_FD, CH_control,
+		    ROOM_STORE, ROOM_SUPERVISOR, IPC_START);
+	if (r == 0)
+		r = control_hello(&room.control.chan, ROOM_STORE,
+		    (unsigned)report->landlock_abi, report->landlock);
+	return r;
+}
+
+int
+main(void)
+{
+	struct sandbox_report report = {0};
+	const struct sandbox_setup sandbox = {.warm_up = warm_up, .report = &report};
+
+	if (sandbox_enter(ROOM_STORE, &sandbox) < 0 || begin(&report) < 0)
+		return EXIT_FAILED;
+	if (loop_run(&room.loop) < 0)
+		return EXIT_FAILED;
+	pulls_reap(&room);
+	store_close(&room.store);
+	if (port_is_open(&room.control) && chan_flush(&room.control.chan) < 0)
+		return EXIT_FAILED;
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,126 @@
+/* The storing side of a pull: documents -> verdict -> layers -> commit. What a pull
+ * believes, it believes of bytes that this room has hashed, of rooms that saw nothing but
+ * those bytes, and of hash rooms. */
+#ifndef BULKHEAD_STORE_PULL_H
+#define BULKHEAD_STORE_PULL_H
+
+#include "worker-store/store/judge.h"
+
+/* An index, manifest or config: its exact bytes, hashed and compared before anything
+ * else. */
+struct document {
+	enum document_kind kind;
+	bool known; /* digest and size were named before it came */
+	uint8_t digest[DIGEST_BYTES];
+	uint64_t size; /* 0 = not named */
+	char media[LIMIT_MEDIA_TYPE + 1];
+	uint8_t *bytes;
+	size_t n;
+	int fd; /* the same, sealed; -1 = none */
+};
+
+enum layer_step { STEP_WAITING, STEP_STARTED, STEP_CHECKING, STEP_DONE, STEP_PRESENT };
+
+struct pull_layer {
+	struct pull *pull;
+	uint32_t index;
+	enum layer_step step;
+	uint8_t digest[DIGEST_BYTES], diff_id[DIGEST_BYTES];
+	uint64_t size;
+	unsigned compression;
+	char id[ID_HEX + 1];
+	struct staged staged;
+	struct helper hash, inflate, apply, check;
+	bool hashed, applied, checked;
+	uint64_t diff_size, applied_bytes;
+	uint32_t *uids, *gids;
+	size_t n_uids, n_gids;
+};
+
+struct fetcher {
+	struct fetcher *next;
+	struct pull *pull;
+	struct port port;
+};
+
+struct pull {
+	struct pull *next;
+	struct keeper *room;
+	uint64_t id;
+	bool started; /* the frontend has spoken of it, not only the supervisor */
+	bool ended;   /* pull_end is sent; waits for its rooms */
+	char name[LIMIT_NAME + 1];
+	bool pinned;
+	uint8_t pin[DIGEST_BYTES];
+	char os[65], architecture[65], variant[65];
+	enum pull_mode mode;
+	struct access access;
+	bool access_known;
+	struct fetcher *fetchers;
+	struct document top, manifest, config;
+	bool is_list;		/* top is an index, manifest another document */
+	struct document *asked; /* of the fetchers, under number doc_req */
+	uint64_t doc_req;
+	struct helper reader;
+	bool
+	    answered; /* the reader has answered: the next step follows when it is gone */
+	struct judge judge;
+	bool local; /* the image was there, nothing is fetched */
+	uint8_t image[DIGEST_BYTES];
+	struct stamp created;
+	size_t n_layers;
+	struct pull_layer *layers;
+	unsigned restarts;
+	struct job commit;
+	struct commit_staged docs;
+	struct err reason; /* a failure that may only be another's echo */
+	struct loop_timer patience;
+};
+
+/* The pull of that number, made if it is not known yet: the supervisor's messages about
+ * it may overtake the frontend's. NULL for one that is over, or without memory. */
+struct pull *pull_get(struct keeper *room, uint64_t id);
+
+/* Messages of the frontend. Negative: it broke the protocol. */
+int pull_message(struct keeper *room, struct ipc_msg *m);
+void pull_peer(struct keeper *room, struct ipc_msg *m);
+void pull_access(struct keeper *room, const struct msg_access *a);
+
+/* Ends it: rooms killed, staging to the trash when they are gone, pull_end to the
+ * frontend. */
+void pull_fail(struct pull *p, enum err_class code, const char *fmt, ...) PRINTF(3, 4);
+/* The same a second later, unless a better reason comes until then: a room that gives up
+ * because its neighbour did is often heard first. */
+void pull_fail_later(struct pull *p, const char *text);
+void pull_succeed(struct pull *p, bool fresh);
+void pulls_end(struct keeper *room, const char *why);
+/* Frees those that are over and have no room left. */
+void pulls_reap(struct keeper *room);
+
+/* The digest of the manifest that an image was stored with; false if its record is odd.
+ */
+bool image_manifest_digest(const struct record *image, uint8_t digest[DIGEST_BYTES]);
+
+/* ---- between the parts ---- */
+
+/* pull_docs.c: asks for the document, of the store itself if it is there. */
+void docs_begin(struct pull *p);
+void docs_message(struct pull *p, struct ipc_msg *m); /* `document` of a fetcher */
+void docs_render(struct pull *p); /* inspect --remote: the answer, then the end */
+void document_free(struct document *d);
+
+/* Has the pull's name and this manifest judged, and goes on with the layers. */
+void pull_judge(struct pull *p, const uint8_t digest[DIGEST_BYTES]);
+
+/* pull_layers.c */
+void layers_begin(struct pull *p);
+void layers_kill(struct pull *p);
+bool layers_alive(const struct pull *p);
+void layers_free(struct pull *p);
+
+/* pull_commit.c */
+void commit_begin(struct pull *p);
+void commit_cancel(struct pull *p);
+void pull_progress(struct pull *p, size_t index, enum pull_stage stage, uint64_t bytes);
+
+#endif

@@ -1,0 +1,106 @@
+#include "worker-store/store/pull.h"
+
+#include <stdlib.h>
+
+#define RESTARTS_MAX 3
+
+static void
+request_make(const struct pull *p, struct commit_request *rq, struct commit_layer *layers)
+{
+	*rq = (struct commit_request){.name = p->name,
+	    .layers = layers,
+	    .n_layers = p->n_layers,
+	    .config = span_of(p->config.bytes, p->config.n),
+	    .manifest = span_of(p->manifest.bytes, p->manifest.n),
+	    .created = p->created,
+	    .access = p->access};
+	if (p->is_list)
+		rq->list = span_of(p->top.bytes, p->top.n);
+	memcpy(rq->config_digest, p->config.digest, DIGEST_BYTES);
+	memcpy(rq->manifest_digest, p->manifest.digest, DIGEST_BYTES);
+	memcpy(rq->list_digest, p->top.digest, DIGEST_BYTES);
+	for (size_t i = 0; i < p->n_layers; i++) {
+		struct pull_layer *l = &p->layers[i];
+		struct commit_layer *c = &layers[i];
+		memcpy(c->diff_id, l->diff_id, DIGEST_BYTES);
+		memcpy(c->blob_digest, l->digest, DIGEST_BYTES);
+		c->blob_size = l->size;
+		c->diff_size = l->diff_size;
+		c->compression = l->compression;
+		c->uids = l->uids;
+		c->n_uids = l->n_uids;
+		c->gids = l->gids;
+		c->n_gids = l->n_gids;
+		c->fetched = l->step == STEP_DONE;
+		c->staged = l->step == STEP_DONE ? &l->staged : NULL;
+	}
+}
+
+/* Another program took a layer or the image away while this pull went on. */
+static void
+commit_restart(struct pull *p)
+{
+	store_commit_drop(&p->room->store, &p->docs);
+	if (++p->restarts > RESTARTS_MAX)
+		pull_fail(p, ERR_IN_USE,
+		    "the store keeps losing layers of %s while it is pulled: another "
+		    "program "
+		    "removes them",
+		    p->name);
+	else
+		layers_begin(p);
+}
+
+static void
+commit_run_job(struct job *j)
+{
+	struct pull *p = j->arg;
+	struct commit_layer layers[LIMIT_LAYERS] = {0};
+	struct commit_request rq;
+	struct commit_result res;
+	struct err e = {0};
+
+	/* What is kept of the policy is its hash: a verdict by an older one is refused
+	 * here. */
+	request_make(p, &rq, layers);
+	int r = store_commit(&p->room->store, &p->room->hold, &rq, &p->docs, &res, &e);
+	if (r < 0)
+		pull_fail(p, e.code, "%s: %s", p->name, e.text);
+	else if (r > 0)
+		commit_restart(p);
+	else
+		pull_succeed(p, true);
+}
+
+static void
+commit_job_failed(struct job *j, const struct err *e)
+{
+	pull_fail(j->arg, e->code, "%s", e->text);
+}
+
+void
+commit_begin(struct pull *p)
+{
+	struct commit_layer layers[LIMIT_LAYERS] = {0};
+	struct commit_request rq;
+	struct err e = {0};
+
+	pull_progress(p, p->n_layers, STAGE_COMMIT, 0);
+	request_make(p, &rq, layers);
+	store_commit_drop(&p->room->store, &p->docs);
+	if (store_commit_stage(&p->room->store, &rq, &p->docs, &e) < 0) {
+		pull_fail(p, e.code, "%s: %s", p->name, e.text);
+		return;
+	}
+	p->commit = (struct job){.want = HOLD_COMMIT,
+	    .run = commit_run_job,
+	    .failed = commit_job_failed,
+	    .arg = p};
+	job_add(p->room, &p->commit);
+}
+
+void
+commit_cancel(struct pull *p)
+{
+	job_cancel(&p->commit);
+}

@@ -1,0 +1,651 @@
+/* images, inspect, remove, tag, untag, fsinfo: one `done` each, rows before it. */
+#include "worker-store/store/judge.h"
+#include "worker-store/store/pull.h"
+
+#include "common/base/fd.h"
+#include "common/ref/ref.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define QUERIES_MAX 256 /* waiting at once */
+
+struct query {
+	struct query *next;
+	struct keeper *room;
+	uint64_t req;
+	enum ipc_type type;
+	char ref[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
+	bool force, over;
+	char id[ID_HEX + 1];
+	struct job job;
+	struct judge judge;
+	struct helper reader;
+	int docs[3]; /* config, manifest, facts */
+	bool answered;
+};
+
+static void
+done(struct keeper *room, uint64_t req, enum err_class code, const char *text)
+{
+	char safe[2000];
+	struct ipc_msg m = IPC_MSG(done, .req = req, .code = code,
+	    .text = span_str(span_escape(span_str(text), safe, sizeof(safe))));
+
+	port_send(&room->frontend, &m);
+}
+
+/* ---- which image? ---- */
+
+static struct record *
+find_normalised(struct view *v, const char *text)
+{
+	char name[REF_TEXT];
+	struct ref ref;
+
+	if (ref_parse(span_str(text), &ref, NULL) < 0)
+		return NULL;
+	ref_default_tag(&ref);
+	struct record *r =
+	    ref_print_record(&ref, name) ? view_find(v, span_str(name), NULL) : NULL;
+	return r;
+}
+
+/* As people write it. A whole ID is an ID; else a name comes before the first digits of
+ * an ID, and docker.io before localhost, where podman puts what it builds. */
+static struct record *
+find_image(struct view *v, const char *text, struct err *e)
+{
+	char local[LIMIT_NAME + 16];
+	struct id_prefix id;
+
+	if (id_prefix_parse(span_str(text), &id) && id.n == ID_HEX)
+		return view_find(v, span_str(text), e);
+	struct record *r = find_normalised(v, text);
+	if (!r && strlen(text) < LIMIT_NAME) {
+		snprintf(local, sizeof(local), "localhost/%s", text);
+		r = find_normalised(v, local);
+	}
+	return r ? r : view_find(v, span_str(text), e);
+}
+
+/* The canonical name a person's text means; false when it is none. */
+static bool
+normalise(const char *text, char dst[LIMIT_NAME + 1], struct err *e)
+{
+	struct ref ref;
+
+	if (ref_parse(span_str(text), &ref, e) < 0)
+		return false;
+	ref_default_tag(&ref);
+	return ref_print_record(&ref, dst) != NULL;
+}
+
+/* ---- images, fsinfo ---- */
+
+static void
+send_name(struct keeper *room, uint64_t req, unsigned kind, const char *name)
+{
+	struct ipc_msg m =
+	    IPC_MSG(image_name, .req = req, .kind = kind, .name = span_str(name));
+
+	port_send(&room->frontend, &m);
+}
+
+typedef void name_fn(void *arg, const char *name);
+
+/* Every repository of its names with every digest it answers to, each once. */
+static void
+repo_digests(const struct record *image, name_fn *fn, void *arg)
+{
+	uint8_t digests[LIMIT_IMAGE_MANIFESTS + 8][DIGEST_BYTES];
+	char seen[16][2 * LIMIT_REPOSITORY + 2], text[REF_TEXT], hex[DIGEST_TEXT + 1];
+	size_t n = image_digests(image, digests, ARRAY_LEN(digests)), repos = 0;
+	struct name_iter it = image_names(image);
+	struct ref ref;
+
+	while (name_next(&it) && repos < ARRAY_LEN(seen)) {
+		size_t k = 0;
+		if (ref_parse(span_str(it.text), &ref, NULL) < 0)
+			continue;
+		ref_print_repository(&ref, seen[repos]);
+		while (strcmp(seen[k], seen[repos]) != 0)
+			k++;
+		if (k < repos)
+			continue;
+		for (size_t i = 0; i < n && i < ARRAY_LEN(digests); i++) {
+			snprintf(text, sizeof(text), "%s@%s", seen[repos],
+			    digest_print(digests[i], hex));
+			fn(arg, text);
+		}
+		repos++;
+	}
+}
+
+struct row {
+	struct keeper *room;
+	uint64_t req;
+};
+
+static void
+send_repo_digest(void *arg, const char *name)
+{
+	struct row *row = arg;
+
+	send_name(row->room, row->req, 1, name);
+}
+
+static void
+send_image(struct keeper *room, uint64_t req, struct view *v, const struct record *image)
+{
+	struct row row = {room, req};
+	struct stamp t = {0, 0};
+	unsigned layers = 0;
+	struct ipc_msg m = IPC_MSG(image, .req = req);
+
+	if (!hex_decode(image->id, m.image.id, sizeof(m.image.id)))
+		return;
+	if (digest_parse(image->digest, m.image.digest) < 0)
+		memset(m.image.digest, 0, sizeof(m.image.digest));
+	if (image->created.n && stamp_parse(image->created, &t)) {
+		m.image.created = t.s;
+		m.image.created_ns = t.ns;
+	}
+	m.image.size = view_image_size(v, image, &layers);
+	m.image.layers = layers;
+	port_send(&room->frontend, &m);
+	struct name_iter it = image_names(image);
+	while (name_next(&it))
+		send_name(room, req, 0, it.text);
+	repo_digests(image, send_repo_digest, &row);
+}
+
+static void
+query_images(struct keeper *room, uint64_t req)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	struct err e = {0};
+
+	if (view_load(&v, &room->store, &e) < 0) {
+		done(room, req, e.code, e.text);
+		return;
+	}
+	for (size_t i = 0; i < v.images.n; i++)
+		send_image(room, req, &v, &v.images.rec[i]);
+	done(room, req, ERR_OK, "");
+}
+
+static void
+query_fsinfo(struct keeper *room, uint64_t req)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	struct fsinfo f;
+	struct err e = {0};
+
+	if (view_load(&v, &room->store, &e) < 0 ||
+	    store_fsinfo(&v, &room->store, &f, &e) < 0) {
+		done(room, req, e.code, e.text);
+		return;
+	}
+	struct ipc_msg m = IPC_MSG(fsinfo_row, .req = req, .images = f.images,
+	    .layers = f.layers, .bytes = f.bytes, .total = f.total, .free = f.free,
+	    .inodes = f.inodes, .inodes_free = f.inodes_free);
+	port_send(&room->frontend, &m);
+	done(room, req, ERR_OK, "");
+}
+
+/* ---- those that wait for something ---- */
+
+static void
+query_end(struct query *q, enum err_class code, const char *text)
+{
+	if (q->over)
+		return;
+	done(q->room, q->req, code, text);
+	q->over = true;
+	job_cancel(&q->job);
+	loop_timer_set(&q->room->loop, &q->room->reap_timer, 1);
+}
+
+void
+query_reap(struct keeper *room)
+{
+	for (struct query **at = &room->queries; *at;) {
+		struct query *q = *at;
+		if (!q->over) {
+			at = &q->next;
+			continue;
+		}
+		*at = q->next;
+		helper_drop(&q->reader);
+		helper_drop(&q->judge.helper);
+		for (size_t i = 0; i < ARRAY_LEN(q->docs); i++)
+			fd_close(&q->docs[i]);
+		free(q);
+	}
+}
+
+static struct query *
+query_new(struct keeper *room, uint64_t req, enum ipc_type type, struct span ref)
+{
+	unsigned n = 0;
+
+	for (struct query *q = room->queries; q; q = q->next)
+		n++;
+	struct query *q = n < QUERIES_MAX ? calloc(1, sizeof(*q)) : NULL;
+	if (!q || !span_to_str(ref, q->ref, sizeof(q->ref))) {
+		free(q);
+		done(room, req, ERR_INTERNAL, "too many requests wait already");
+		return NULL;
+	}
+	q->room = room;
+	q->req = req;
+	q->type = type;
+	for (size_t i = 0; i < ARRAY_LEN(q->docs); i++)
+		q->docs[i] = -1;
+	q->next = room->queries;
+	room->queries = q;
+	return q;
+}
+
+static void
+query_job_failed(struct job *j, const struct err *e)
+{
+	query_end(j->arg, e->code, e->text);
+}
+
+static void
+query_lock(struct query *q, unsigned want, void (*run)(struct job *))
+{
+	q->job =
+	    (struct job){.want = want, .run = run, .failed = query_job_failed, .arg = q};
+	job_add(q->room, &q->job);
+}
+
+/* Finds the image again under the locks: what q->ref means may have changed. */
+static struct record *
+query_find(struct query *q, struct view *v)
+{
+	struct err e = {0};
+	struct record *r = NULL;
+
+	if (view_load(v, &q->room->store, &e) == 0)
+		r = find_image(v, q->ref, &e);
+	if (r && (!id_is(r->id) || !span_to_str(r->id, q->id, sizeof(q->id)))) {
+		err_set(&e, ERR_CONTENT, "the image's ID in the store is odd");
+		r = NULL;
+	}
+	if (!r)
+		query_end(q, e.code, e.text);
+	return r;
+}
+
+static void
+query_result(struct query *q, int r, const struct err *e)
+{
+	if (r < 0)
+		query_end(q, e->code, e->text);
+	else
+		query_end(q, ERR_OK, "");
+}
+
+static void
+tell_removed(void *arg, bool deleted, const char *text)
+{
+	struct query *q = arg;
+	struct ipc_msg m =
+	    IPC_MSG(removed, .req = q->req, .deleted = deleted, .text = span_str(text));
+
+	port_send(&q->room->frontend, &m);
+}
+
+/* ---- remove, untag, tag ---- */
+
+static size_t
+count_names(const struct record *image)
+{
+	struct json_iter it = json_iter(image->names);
+	struct span v;
+	size_t n = 0;
+
+	while (json_next(&it, &v))
+		n++;
+	return n;
+}
+
+/* The name of the image that the text is, or "" when it names the image otherwise (an
+ * ID). */
+static void
+meant_name(const struct record *image, const char *text, char dst[LIMIT_NAME + 1])
+{
+	char local[LIMIT_NAME + 16];
+
+	dst[0] = 0;
+	if (normalise(text, dst, NULL) && names_have(image->names, span_str(dst)))
+		return;
+	snprintf(local, sizeof(local), "localhost/%s", text);
+	if (normalise(local, dst, NULL) && names_have(image->names, span_str(dst)))
+		return;
+	dst[0] = 0;
+}
+
+/* As podman's rmi: a name goes alone while the image has others; the last one takes the
+ * image along. By ID with several names only when forced. */
+static void
+remove_run(struct job *j)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	struct query *q = j->arg;
+	struct store *s = &q->room->store;
+	struct err e = {0};
+	char name[LIMIT_NAME + 1];
+
+	struct record *image = query_find(q, &v);
+	if (!image)
+		return;
+	size_t names = count_names(image);
+	meant_name(image, q->ref, name);
+	int r;
+	if (name[0] && names > 1)
+		r = store_untag(s, &q->room->hold, q->id, name, tell_removed, q, &e);
+	else if (names > 1 && !q->force)
+		r = err_set(&e, ERR_IN_USE,
+		    "image %.12s has %zu names: remove them one by one, or all with "
+		    "--force",
+		    q->id, names);
+	else
+		r = store_remove_image(s, &q->room->hold, q->id, tell_removed, q, &e);
+	query_result(q, r, &e);
+	erase_kick(q->room);
+}
+
+static void
+untag_run(struct job *j)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	struct query *q = j->arg;
+	struct err e = {0};
+	char name[LIMIT_NAME + 1] = "";
+
+	struct record *image = query_find(q, &v);
+	if (!image)
+		return;
+	if (q->name[0])
+		meant_name(image, q->name, name);
+	int r = q->name[0] && !name[0] ? err_set(&e, ERR_NOT_FOUND,
+					     "image %.12s has no name %s", q->id, q->name)
+				       : store_untag(&q->room->store, &q->room->hold,
+					     q->id, name, tell_removed, q, &e);
+	query_result(q, r, &e);
+}
+
+static void
+tag_run(struct job *j)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	struct query *q = j->arg;
+	struct err e = {0};
+	char judged[ID_HEX + 1];
+	uint8_t manifest[DIGEST_BYTES];
+
+	memcpy(judged, q->id, sizeof(judged));
+	struct record *image = query_find(q, &v);
+	if (!image)
+		return;
+	/* The verdict was on this image and this manifest; both have to be the same
+	 * still. */
+	if (strcmp(judged, q->id) != 0 || !image_manifest_digest(image, manifest) ||
+	    memcmp(manifest, q->judge.digest, sizeof(manifest)) != 0) {
+		query_end(q, ERR_NOT_FOUND, "the image changed meanwhile: try again");
+		return;
+	}
+	query_result(
+	    q, store_tag(&q->room->store, &q->room->hold, q->id, q->name, &e), &e);
+}
+
+static void
+tag_judged(struct judge *j, const struct err *e)
+{
+	struct query *q = j->arg;
+
+	if (q->over)
+		return;
+	if (e)
+		query_end(q, e->code, e->text);
+	else
+		query_lock(q, HOLD_NAMES, tag_run);
+}
+
+/* A new name is a new statement about the image: it needs a verdict of its own. */
+static void
+tag_begin(struct query *q, struct span name)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	struct err e = {0};
+	char text[LIMIT_NAME + 1];
+
+	if (!span_to_str(name, text, sizeof(text)) || !normalise(text, q->name, &e)) {
+		query_end(
+		    q, ERR_USAGE, e.text[0] ? e.text : "the new name is not a name");
+		return;
+	}
+	struct record *image = query_find(q, &v);
+	if (!image)
+		return;
+	if (!image_manifest_digest(image, q->judge.digest)) {
+		query_end(q, ERR_CONTENT,
+		    "the image has no manifest that a policy could judge");
+		return;
+	}
+	q->judge.name = q->name;
+	q->judge.decided = tag_judged;
+	q->judge.arg = q;
+	judge_start(q->room, &q->judge, 0);
+}
+
+/* ---- inspect ---- */
+
+static void
+fact(struct buf *b, const char *key, const char *value)
+{
+	buf_fmt(b, "%s\t", key);
+	buf_str(b, value);
+	buf_str(b, "\n");
+}
+
+static void
+fact_repo_digest(void *arg, const char *name)
+{
+	fact(arg, "repo-digest", name);
+}
+
+/* The directories as the overlay driver names them, nearest layer first. */
+static void
+facts_graph(
+    struct buf *b, struct view *v, const struct keeper *room, const struct record *image)
+{
+	struct span id = image->layer;
+
+	for (unsigned n = 0; id.n && n < LIMIT_LAYERS + 1; n++) {
+		struct record *l = table_find(&v->layers, id);
+		if (!l || !id_is(id))
+			break;
+		if (n == 1)
+			buf_str(b, "graph.LowerDir\t");
+		else if (n > 1)
+			buf_str(b, ":");
+		else
+			buf_str(b, "graph.UpperDir\t");
+		buf_str(b, room->graph_root);
+		buf_str(b, "/overlay/");
+		buf_add(b, id);
+		buf_str(b, "/diff");
+		if (n == 0)
+			buf_str(b, "\n");
+		id = l->parent;
+		if (n > 0 && !id.n)
+			buf_str(b, "\n");
+	}
+	if (!id_is(image->layer))
+		return;
+	buf_str(b, "graph.WorkDir\t");
+	buf_str(b, room->graph_root);
+	buf_str(b, "/overlay/");
+	buf_add(b, image->layer);
+	buf_str(b, "/work\n");
+}
+
+static void
+facts_make(struct buf *b, struct query *q, struct view *v, const struct record *image)
+{
+	struct name_iter it = image_names(image);
+	struct record past = {.names = image->history};
+
+	fact(b, "id", q->id);
+	char digest[DIGEST_TEXT + 1];
+	if (span_to_str(image->digest, digest, sizeof(digest)) && digest[0])
+		fact(b, "digest", digest);
+	buf_fmt(b, "size\t%llu\n", (unsigned long long)view_image_size(v, image, NULL));
+	fact(b, "driver", "overlay");
+	while (name_next(&it))
+		fact(b, "name", it.text);
+	repo_digests(image, fact_repo_digest, b);
+	for (it = image_names(&past); name_next(&it);)
+		fact(b, "history", it.text);
+	facts_graph(b, v, q->room, image);
+}
+
+static int
+item_memfd(struct query *q, const struct record *image, const char *key, struct err *e)
+{
+	CLEANUP(free_ptr) uint8_t *bytes = NULL;
+	FD_AUTO fd = -1;
+	uint64_t size;
+	size_t n;
+
+	int r = store_item_open(&q->room->store, image, key, &fd, &size, e);
+	if (r < 0)
+		return r;
+	r = fd_read_whole(fd, LIMIT_DOCUMENT, &bytes, &n);
+	if (r < 0)
+		return err_errno(e, -r, "cannot read %s of an image", key);
+	r = fd_sealed_memfd("document", bytes, n);
+	return r < 0 ? err_errno(e, -r, "no memory for a document") : r;
+}
+
+static void
+inspect_ask(struct helper *h)
+{
+	struct query *q = h->arg;
+	struct ipc_msg m = IPC_MSG(render, .kind = 0);
+
+	for (size_t i = 0; i < 3; i++)
+		m.fds[i] = q->docs[i];
+	m.nfds = 3;
+	port_send(&h->port, &m);
+}
+
+static int
+inspect_message(struct helper *h, struct ipc_msg *m)
+{
+	struct query *q = h->arg;
+	char text[1024];
+	size_t size;
+
+	if (q->over)
+		return 0;
+	if (m->type == MSG_document_failed) {
+		query_end(q, (enum err_class)m->document_failed.code,
+		    span_escape(m->document_failed.text, text, sizeof(text)));
+		return 0;
+	}
+	if (m->type != MSG_rendered || fd_check_sealed(m->fds[0], SIZE_MAX, &size) < 0)
+		return -1;
+	struct ipc_msg out = IPC_MSG(text, .req = q->req);
+	out.fds[0] = m->fds[0];
+	out.nfds = 1;
+	port_send(&q->room->frontend, &out);
+	query_end(q, ERR_OK, "");
+	return 0;
+}
+
+static void
+inspect_gone(struct helper *h)
+{
+	query_end(h->arg, ERR_INTERNAL, "the document room ended without an answer");
+}
+
+static void
+inspect_failed(struct helper *h, const char *text)
+{
+	query_end(h->arg, h->opened ? ERR_CONTENT : ERR_INTERNAL, text);
+}
+
+static void
+inspect_begin(struct query *q)
+{
+	static const struct helper_ops ops = {
+	    inspect_ask, inspect_message, inspect_gone, inspect_failed};
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	CLEANUP(buf_free) struct buf facts = {0};
+	struct err e = {0};
+	char config[DIGEST_TEXT + 1] = "sha256:";
+
+	struct record *image = query_find(q, &v);
+	if (!image)
+		return;
+	memcpy(config + 7, q->id, sizeof(q->id));
+	q->docs[0] = item_memfd(q, image, config, &e);
+	q->docs[1] = q->docs[0] < 0 ? -1 : item_memfd(q, image, "manifest", &e);
+	facts_make(&facts, q, &v, image);
+	q->docs[2] = facts.bad ? -1 : fd_sealed_memfd("facts", facts.p, facts.n);
+	if (q->docs[0] < 0 || q->docs[1] < 0 || q->docs[2] < 0) {
+		query_end(
+		    q, e.code ? e.code : ERR_INTERNAL, e.code ? e.text : "out of memory");
+		return;
+	}
+	q->reader.arg = q;
+	helper_want(q->room, &q->reader, ROOM_DOCUMENT, 0, room_token(q->room), 0, &ops);
+}
+
+int
+query_message(struct keeper *room, struct ipc_msg *m)
+{
+	struct query *q;
+
+	switch (m->type) {
+	case MSG_images:
+		query_images(room, m->images.req);
+		return 0;
+	case MSG_fsinfo:
+		query_fsinfo(room, m->fsinfo.req);
+		return 0;
+	case MSG_inspect:
+		q = query_new(room, m->inspect.req, m->type, m->inspect.ref);
+		if (q)
+			inspect_begin(q);
+		return 0;
+	case MSG_remove:
+		q = query_new(room, m->remove.req, m->type, m->remove.ref);
+		if (q) {
+			q->force = m->remove.force;
+			query_lock(q, HOLD_COMMIT, remove_run);
+		}
+		return 0;
+	case MSG_tag:
+		q = query_new(room, m->tag.req, m->type, m->tag.ref);
+		if (q)
+			tag_begin(q, m->tag.name);
+		return 0;
+	case MSG_untag:
+		q = query_new(room, m->untag.req, m->type, m->untag.ref);
+		if (q && !span_to_str(m->untag.name, q->name, sizeof(q->name)))
+			query_end(q, ERR_USAGE, "the name is not a name");
+		else if (q)
+			query_lock(q, HOLD_NAMES, untag_run);
+		return 0;
+	default:
+		return -1;
+	}
+}
