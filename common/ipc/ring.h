@@ -36,8 +36,8 @@ struct ring_geometry {
 	uint32_t slot_size; /* bytes */
 	uint32_t slots;
 };
-#define RING_BLOB ((struct ring_geometry){256u << 10, 4})
-#define RING_TAR ((struct ring_geometry){1u << 20, 4})
+#define RING_BLOB ((struct ring_geometry){256u << 10, 2})
+#define RING_TAR ((struct ring_geometry){1u << 20, 2})
 
 enum ring_role { RING_PRODUCER, RING_CONSUMER };
 
