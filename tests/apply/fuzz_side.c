@@ -19,9 +19,9 @@ check_record(const struct side_record *rec)
 		assert(rec->data.n > 0 && rec->data.n <= LIMIT_TAR_SPLIT_SEGMENT);
 		break;
 	case SIDE_FILE:
-		assert(rec->size > 0 && rec->size <= LIMIT_LAYER_HARD);
-		/* fall through */
 	case SIDE_NODE:
+		assert((rec->size > 0) == (rec->kind == SIDE_FILE));
+		assert(rec->size <= LIMIT_LAYER_HARD);
 		assert(rec->data.n > 0 && rec->data.n <= LIMIT_PATH);
 		break;
 	case SIDE_OPAQUE:

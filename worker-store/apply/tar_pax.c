@@ -137,13 +137,11 @@ pax_record(struct tar_scan *t, enum pax_key k, struct span key, struct span valu
 	if ((t->seen & PAX_BIT(k)) && k != PAX_SPARSE_OFFSET && k != PAX_SPARSE_NUMBYTES)
 		return bad(err, "a pax record given twice");
 	t->seen |= PAX_BIT(k);
+	/* GNU.sparse.name, when there is one, is the name, whichever comes first. */
+	if (k == PAX_PATH && (t->seen & PAX_BIT(PAX_SPARSE_NAME)))
+		return 0;
 	switch (k) {
 	case PAX_PATH:
-		/* GNU.sparse.name, when there is one, is the name, whichever comes first.
-		 */
-		if (t->seen & PAX_BIT(PAX_SPARSE_NAME))
-			return 0;
-		/* fall through */
 	case PAX_SPARSE_NAME:
 		if (!put_text(value, t->entry.name, &t->entry.name_n))
 			return bad(
