@@ -83,7 +83,7 @@
 #define LIMIT_SLOW_SECONDS 300 /* a transfer must move LIMIT_SLOW_BYTES in any such span */
 #define LIMIT_SLOW_BYTES KiB(64)
 #define LIMIT_STALL_SECONDS 60	   /* without a byte of a body */
-#define LIMIT_RING_STALL_SECONDS 300 /* no byte moved by the hash room of a layer */
+#define LIMIT_RING_STALL_SECONDS 1500 /* no slot filled: beyond what LIMIT_SLOW_* allow */
 #define LIMIT_DOCUMENT_SECONDS 10  /* CPU seconds of a document room */
 
 /* Concurrency. */
