@@ -1,18 +1,13 @@
 #include "worker-fetch/fetch/transfer.h"
 
-#include "common/base/fd.h"
-#include "worker-fetch/fetch/connect.h"
 #include "worker-fetch/fetch/outcome.h"
+#include "worker-fetch/fetch/wire.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-/* TEST-NET-1. Told to connect there whatever the URL says, libcurl resolves nothing and
- * asks for one socket; no packet ever goes to it. */
-#define DUMMY_ADDRESS "192.0.2.1"
 #define ASK_AGAIN_MS 5000
 #define NO_SOCKET_TRIES 8 /* connections that were idle and turned out to be dead */
 
@@ -28,14 +23,11 @@ struct transfer {
 	uint64_t not_before; /* QUEUED: when to try (again) */
 	unsigned tries, starved_tries, hops;
 	/* of this attempt */
-	CURL *easy;
-	struct curl_slist *headers, *connect_to;
-	char curl_error[CURL_ERROR_SIZE];
+	struct wire_call *call;
 	struct response head;
 	struct err err;
 	bool paused;
-	bool starved; /* libcurl wanted a connection and there was none */
-	bool enough;  /* the rest of an error's body is not wanted */
+	bool enough; /* the rest of an error's body is not wanted */
 	uint64_t began, last, slow_since, slow_bytes;
 	uint64_t from; /* bytes we had when it began */
 	uint64_t skip; /* of those, still to be thrown away */
@@ -46,13 +38,12 @@ struct transfer {
 };
 
 struct transfer_engine {
-	CURLM *multi;
+	struct wire *wire;
 	struct transfer_origin origin;
-	struct transfer *list;		/* oldest first */
-	int sockets[LIMIT_CONNECTIONS]; /* connected, not yet libcurl's */
-	unsigned n_sockets, in_use /* libcurl's */, asked, running;
-	bool news;	    /* something ended in this round */
-	uint64_t ask_after; /* no connection could be had: not again before */
+	struct transfer *list; /* oldest first */
+	unsigned asked;	       /* sockets on their way */
+	bool news;	       /* something ended in this round */
+	uint64_t ask_after;    /* no connection could be had: not again before */
 };
 
 static uint64_t
@@ -65,27 +56,6 @@ now_ms(void)
 }
 
 /* ---- engine ---- */
-
-struct transfer_engine *
-transfer_engine_new(struct err *e)
-{
-	struct transfer_engine *en = calloc(1, sizeof(*en));
-
-	if (!connect_is_ours()) {
-		err_set(e, ERR_INTERNAL, "libcurl would use the C library's connect()");
-	} else if (en && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
-		en->multi = curl_multi_init();
-	}
-	if (!en || !en->multi) {
-		err_set(e, ERR_INTERNAL, "libcurl cannot be initialised");
-		free(en);
-		return NULL;
-	}
-	curl_multi_setopt(en->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
-	curl_multi_setopt(en->multi, CURLMOPT_MAXCONNECTS, (long)LIMIT_CONNECTIONS);
-
-	return en;
-}
 
 static unsigned
 or_limit(unsigned ms, unsigned seconds)
@@ -108,15 +78,8 @@ transfer_engine_open(struct transfer_engine *en, const struct transfer_origin *o
 static void
 attempt_release(struct transfer *t)
 {
-	if (t->easy) {
-		curl_multi_remove_handle(t->engine->multi, t->easy);
-		curl_easy_cleanup(t->easy);
-		t->engine->running--;
-	}
-	t->easy = NULL;
-	curl_slist_free_all(t->headers);
-	curl_slist_free_all(t->connect_to);
-	t->headers = t->connect_to = NULL;
+	wire_call_free(t->call);
+	t->call = NULL;
 }
 
 static void
@@ -145,51 +108,19 @@ transfer_engine_free(struct transfer_engine *en)
 		return;
 	while (en->list)
 		transfer_free(en->list);
-	curl_multi_cleanup(en->multi);
-	for (unsigned i = 0; i < en->n_sockets; i++)
-		fd_close(&en->sockets[i]);
+	wire_free(en->wire);
 	free(en);
-	curl_global_cleanup();
 }
-
-/* ---- sockets ---- */
 
 void
 transfer_engine_socket(struct transfer_engine *en, int fd)
 {
 	if (en->asked)
 		en->asked--;
-	if (en->n_sockets == LIMIT_CONNECTIONS)
-		fd_close(&fd);
-	else
-		en->sockets[en->n_sockets++] = fd;
+	wire_add_socket(en->wire, fd);
 }
 
-static curl_socket_t
-hand_out_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	struct transfer *t = arg;
-	struct transfer_engine *en = t->engine;
-
-	if (purpose != CURLSOCKTYPE_IPCXN || !en->n_sockets) {
-		t->starved = true;
-		return CURL_SOCKET_BAD;
-	}
-	en->in_use++;
-	return en->sockets[--en->n_sockets];
-}
-
-static int
-take_back_socket(void *arg, curl_socket_t fd)
-{
-	struct transfer_engine *en = arg;
-
-	en->in_use--;
-	fd_close(&fd);
-	return 0;
-}
-
-/* ---- what libcurl brings ---- */
+/* ---- what the wire brings ---- */
 
 static bool
 wanted(const struct transfer *t)
@@ -220,19 +151,16 @@ check_head(struct transfer *t)
 	return response_check_length(&t->head, expect - t->bytes, t->rq.cap, &t->err);
 }
 
-static size_t
-on_header(char *p, size_t size, size_t n, void *arg)
+static bool
+on_header(void *arg, struct span line)
 {
 	struct transfer *t = arg;
-
 	bool before = t->head.complete;
 
 	t->last = now_ms();
-	if (response_line(&t->head, span_of(p, size * n), &t->err) < 0)
-		return 0;
-	if (!before && t->head.complete && wanted(t) && check_head(t) < 0)
-		return 0;
-	return size * n;
+	if (response_line(&t->head, line, &t->err) < 0)
+		return false;
+	return before || !t->head.complete || !wanted(t) || check_head(t) == 0;
 }
 
 static int
@@ -258,16 +186,14 @@ append(struct transfer *t, struct span s, uint64_t cap)
 }
 
 /* A body that only explains a status: a part of it will do. */
-static size_t
+static int
 take_error_body(struct transfer *t, struct span s)
 {
 	size_t room = LIMIT_ERROR_BODY - t->body_n;
-	size_t n = s.n < room ? s.n : room;
+	int r = append(t, span_of(s.p, s.n < room ? s.n : room), LIMIT_ERROR_BODY);
 
-	if (append(t, span_of(s.p, n), LIMIT_ERROR_BODY) < 0)
-		return 0;
 	t->enough = t->body_n == LIMIT_ERROR_BODY;
-	return t->enough ? 0 : s.n;
+	return t->enough ? -ECANCELED : r;
 }
 
 static int
@@ -286,35 +212,30 @@ check_size(struct transfer *t, size_t more)
 
 /* The sink takes all or nothing; a part already skipped must not be skipped again after a
  * pause. */
-static size_t
+static int
 stream(struct transfer *t, struct span s)
 {
 	uint64_t skip = t->skip < s.n ? t->skip : s.n;
 	struct span rest = span_from(s, skip);
+	int r = check_size(t, rest.n);
 
-	if (check_size(t, rest.n) < 0)
-		return 0;
-	if (rest.n) {
-		int r = t->rq.sink(t->rq.arg, rest);
-		if (r > 0) {
-			t->paused = true;
-			return CURL_WRITEFUNC_PAUSE;
-		}
-		if (r < 0) {
-			err_set(&t->err, ERR_INTERNAL, "the layer's pipeline has ended");
-			return 0;
-		}
+	if (r == 0 && rest.n)
+		r = t->rq.sink(t->rq.arg, rest);
+	if (r != 0) {
+		t->paused = r > 0;
+		return r > 0 ? r
+			     : err_set(&t->err, ERR_INTERNAL,
+				   "the layer's pipeline has ended");
 	}
 	t->skip -= skip;
 	t->bytes += rest.n;
-	return s.n;
+	return 0;
 }
 
-static size_t
-on_body(char *p, size_t size, size_t n, void *arg)
+static int
+on_body(void *arg, struct span s)
 {
 	struct transfer *t = arg;
-	struct span s = span_of(p, size * n);
 
 	t->last = now_ms();
 	t->slow_bytes += s.n;
@@ -322,94 +243,15 @@ on_body(char *p, size_t size, size_t n, void *arg)
 		return take_error_body(t, s);
 	if (t->rq.kind == TRANSFER_STREAM)
 		return stream(t, s);
-	if (check_size(t, s.n) < 0 || append(t, s, t->rq.cap) < 0)
-		return 0;
-	t->bytes += s.n;
-	return s.n;
+	int r = check_size(t, s.n);
+	if (r == 0)
+		r = append(t, s, t->rq.cap);
+	if (r == 0)
+		t->bytes += s.n;
+	return r;
 }
 
 /* ---- one attempt ---- */
-
-static bool
-add_header(struct curl_slist **list, const char *name, const char *value)
-{
-	size_t n = strlen(name) + strlen(value) + 3;
-	CLEANUP(free_ptr) char *line = malloc(n);
-
-	if (!line)
-		return false;
-	snprintf(line, n, "%s: %s", name, value);
-	struct curl_slist *longer = curl_slist_append(*list, line);
-	explicit_bzero(line, n);
-	if (longer)
-		*list = longer;
-	return longer != NULL;
-}
-
-static bool
-set_headers(struct transfer *t)
-{
-	char range[48];
-
-	if (!add_header(&t->headers, "Accept", t->accept ? t->accept : "*/*") ||
-	    !add_header(&t->headers, "Accept-Encoding", "identity") ||
-	    (t->authorization &&
-		!add_header(&t->headers, "Authorization", t->authorization)))
-		return false;
-	if (t->bytes) {
-		snprintf(
-		    range, sizeof(range), "bytes=%llu-", (unsigned long long)t->bytes);
-		if (!add_header(&t->headers, "Range", range))
-			return false;
-	}
-	return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers) == CURLE_OK;
-}
-
-#define SET(option, value) (curl_easy_setopt(t->easy, option, value) == CURLE_OK)
-
-static bool
-set_connection(struct transfer *t)
-{
-	const struct transfer_origin *o = &t->engine->origin;
-	struct curl_blob ca = {(void *)(uintptr_t)o->ca.p, o->ca.n, CURL_BLOB_NOCOPY};
-
-	t->connect_to = curl_slist_append(NULL, "::" DUMMY_ADDRESS ":");
-	return t->connect_to && SET(CURLOPT_CONNECT_TO, t->connect_to) &&
-	       SET(CURLOPT_OPENSOCKETFUNCTION, hand_out_socket) &&
-	       SET(CURLOPT_OPENSOCKETDATA, t) &&
-	       SET(CURLOPT_CLOSESOCKETFUNCTION, take_back_socket) &&
-	       SET(CURLOPT_CLOSESOCKETDATA, t->engine) &&
-	       SET(CURLOPT_IPRESOLVE, (long)CURL_IPRESOLVE_V4) &&
-	       SET(CURLOPT_CONNECTTIMEOUT_MS, (long)o->times.first_byte + 1000) &&
-	       SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOPROXY, "*") &&
-	       SET(CURLOPT_PROTOCOLS_STR, o->url.tls ? "https" : "http") &&
-	       SET(CURLOPT_REDIR_PROTOCOLS_STR, "https") &&
-	       (!o->url.tls ||
-		   (SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
-		       SET(CURLOPT_SSL_VERIFYPEER, o->verify ? 1L : 0L) &&
-		       SET(CURLOPT_SSL_VERIFYHOST, o->verify ? 2L : 0L) &&
-		       SET(CURLOPT_CAINFO, NULL) && SET(CURLOPT_CAPATH, NULL) &&
-		       (!o->verify || SET(CURLOPT_CAINFO_BLOB, &ca))));
-}
-
-static bool
-set_request(struct transfer *t)
-{
-	char url[URL_TEXT_MAX];
-
-	return SET(CURLOPT_URL, url_format(&t->url, url, sizeof(url))) &&
-	       SET(CURLOPT_PATH_AS_IS, 1L) && SET(CURLOPT_NOSIGNAL, 1L) &&
-	       SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
-	       SET(CURLOPT_HTTP09_ALLOWED, 0L) && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
-	       SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
-	       SET(CURLOPT_ACCEPT_ENCODING, NULL) &&
-	       SET(CURLOPT_USERAGENT, "bulkhead/" BULKHEAD_VERSION) &&
-	       SET(CURLOPT_ERRORBUFFER, t->curl_error) && SET(CURLOPT_PRIVATE, t) &&
-	       SET(CURLOPT_HEADERFUNCTION, on_header) && SET(CURLOPT_HEADERDATA, t) &&
-	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, t) &&
-	       SET(CURLOPT_BUFFERSIZE, 256L << 10) &&
-	       (!t->form || SET(CURLOPT_COPYPOSTFIELDS, t->form));
-}
 
 static void
 attempt_reset(struct transfer *t)
@@ -418,8 +260,8 @@ attempt_reset(struct transfer *t)
 
 	response_init(&t->head);
 	memset(&t->err, 0, sizeof(t->err));
-	t->curl_error[0] = 0;
-	t->paused = t->starved = t->enough = false;
+
+	t->paused = t->enough = false;
 	t->began = t->last = t->slow_since = now;
 	t->slow_bytes = t->skip = 0;
 	t->body_n = 0;
@@ -431,14 +273,23 @@ attempt_reset(struct transfer *t)
 static bool
 attempt_start(struct transfer *t)
 {
+	const struct transfer_origin *o = &t->engine->origin;
+
 	attempt_reset(t);
 	t->state = RUNNING;
-	t->easy = curl_easy_init();
-	if (!t->easy)
-		return false;
-	t->engine->running++;
-	return set_request(t) && set_connection(t) && set_headers(t) &&
-	       curl_multi_add_handle(t->engine->multi, t->easy) == CURLM_OK;
+	const struct wire_spec spec = {
+	    .url = &t->url,
+	    .verify = o->verify,
+	    .ca = o->ca,
+	    .connect_ms = o->times.first_byte + 1000,
+	    .accept = t->accept ? t->accept : "*/*",
+	    .authorization = t->authorization,
+	    .form = t->form,
+	    .from = t->from,
+	    .arg = t,
+	};
+	t->call = wire_call_start(t->engine->wire, &spec);
+	return t->call != NULL;
 }
 
 /* ---- the end of an attempt ---- */
@@ -522,59 +373,40 @@ answered(struct transfer *t)
 	finish(t, TRANSFER_FAILED, NULL);
 }
 
-/* Whether another connection may do better. A server that speaks no TLS or has a bad
- * certificate stays so. */
-static bool
-worth_another(const struct transfer *t, CURLcode rc)
-{
-	switch (rc) {
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
-	case CURLE_GOT_NOTHING:
-	case CURLE_PARTIAL_FILE:
-		return true;
-	case CURLE_SSL_CONNECT_ERROR:
-		return strstr(t->curl_error, "SYSCALL") || strstr(t->curl_error, "reset");
-	default:
-		return false;
-	}
-}
-
 static void
-broken(struct transfer *t, CURLcode rc)
+broken(struct transfer *t, enum wire_end how, const char *detail)
 {
 	static const struct response none;
-	bool resumable = t->bytes == 0 ||
-			 (t->rq.kind == TRANSFER_STREAM && t->rq.expect != UINT64_MAX) ||
-			 t->rq.kind == TRANSFER_MEMORY;
-	const char *detail = *t->curl_error ? t->curl_error : curl_easy_strerror(rc);
+	bool resumable =
+	    t->rq.kind == TRANSFER_MEMORY || t->bytes == 0 || t->rq.expect != UINT64_MAX;
+	int ms = -1;
 
 	/* Who brings bytes may break off as often as it likes: the size bounds it. */
 	if (t->bytes > t->from)
 		t->tries = 0;
-	int ms = worth_another(t, rc) && resumable
-		     ? response_retry_ms(&none, ++t->tries, t->engine->origin.times.step)
-		     : -1;
+	if (how == WIRE_BROKEN && resumable)
+		ms = response_retry_ms(&none, ++t->tries, t->engine->origin.times.step);
 	if (ms >= 0) {
 		again_in(t, ms);
 		return;
 	}
-	outcome_broken(&t->url, detail, rc == CURLE_PEER_FAILED_VERIFICATION, &t->err);
+	outcome_broken(&t->url, detail, how == WIRE_UNTRUSTED, &t->err);
 	finish(t, TRANSFER_FAILED, NULL);
 }
 
 static void
-attempt_done(struct transfer *t, CURLcode rc)
+on_ended(void *arg, enum wire_end how, const char *detail)
 {
-	if (t->starved && ++t->starved_tries <= NO_SOCKET_TRIES)
+	struct transfer *t = arg;
+
+	if (how == WIRE_STARVED && ++t->starved_tries <= NO_SOCKET_TRIES)
 		again_in(t, 0);
 	else if (t->err.code != ERR_OK)
 		finish(t, TRANSFER_FAILED, NULL);
-	else if (rc == CURLE_OK || t->enough)
+	else if (how == WIRE_OK || t->enough)
 		answered(t);
 	else
-		broken(t, rc);
+		broken(t, how, detail);
 }
 
 /* ---- the engine's round ---- */
@@ -584,7 +416,7 @@ transfer_engine_no_socket(struct transfer_engine *en, const struct err *why)
 {
 	if (en->asked)
 		en->asked--;
-	if (en->running) { /* they will hand their connection on */
+	if (wire_calls(en->wire)) { /* they will hand their connection on */
 		en->ask_after = now_ms() + ASK_AGAIN_MS;
 		return;
 	}
@@ -607,38 +439,22 @@ launch_queued(struct transfer_engine *en)
 		next = t->next;
 		if (t->state != QUEUED || t->not_before > now)
 			continue;
-		if (en->running >= en->in_use + en->n_sockets) {
+		if (wire_calls(en->wire) >= wire_connections(en->wire)) {
 			waiting++;
 			continue;
 		}
 		if (!attempt_start(t)) {
-			err_set(&t->err, ERR_INTERNAL, "libcurl refuses an option");
+			err_set(&t->err, ERR_INTERNAL, "the exchange cannot be started");
 			finish(t, TRANSFER_FAILED, NULL);
 		}
 	}
-	unsigned have = en->in_use + en->n_sockets + en->asked;
+	unsigned have = wire_connections(en->wire) + en->asked;
 	unsigned more = waiting > en->asked ? waiting - en->asked : 0;
 	if (now < en->ask_after)
 		return;
 	for (; more && have < LIMIT_CONNECTIONS; more--, have++) {
 		en->asked++;
 		en->origin.want_socket(en->origin.arg);
-	}
-}
-
-static void
-collect_finished(struct transfer_engine *en)
-{
-	CURLMsg *m;
-	int left;
-
-	while ((m = curl_multi_info_read(en->multi, &left))) {
-		struct transfer *t = NULL;
-		CURLcode rc = m->data.result;
-		if (m->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
-		attempt_done(t, rc);
 	}
 }
 
@@ -724,29 +540,17 @@ int
 transfer_engine_poll(
     struct transfer_engine *en, struct pollfd *extra, size_t n, int timeout_ms)
 {
-	struct curl_waitfd fds[TRANSFER_EXTRA];
-	int running;
-
-	if (n > ARRAY_LEN(fds))
-		return -EINVAL;
 	en->news = false;
 	launch_queued(en);
-	if (curl_multi_perform(en->multi, &running) != CURLM_OK)
-		return -EIO;
-	collect_finished(en);
+	int r = wire_perform(en->wire);
+	if (r < 0)
+		return r;
 	launch_queued(en);
 	timeout_ms = check_times(en, timeout_ms);
 	if (en->news) /* let the owner look before anybody sleeps */
 		timeout_ms = 0;
 	sweep_finished(en);
-	for (size_t i = 0; i < n; i++)
-		fds[i] =
-		    (struct curl_waitfd){.fd = extra[i].fd, .events = extra[i].events};
-	if (curl_multi_poll(en->multi, fds, (unsigned)n, timeout_ms, NULL) != CURLM_OK)
-		return -EIO;
-	for (size_t i = 0; i < n; i++)
-		extra[i].revents = fds[i].revents;
-	return 0;
+	return wire_poll(en->wire, extra, n, timeout_ms);
 }
 
 /* ---- requests ---- */
@@ -784,8 +588,8 @@ transfer_resume(struct transfer *t)
 		return;
 	t->paused = false;
 	t->last = t->slow_since = now_ms();
-	if (t->easy)
-		curl_easy_pause(t->easy, CURLPAUSE_CONT);
+	if (t->call)
+		wire_call_resume(t->call);
 }
 
 void
@@ -794,4 +598,24 @@ transfer_cancel(struct transfer *t)
 	attempt_release(t);
 	t->state =
 	    FINISHED; /* freed in the next round: a loop over the list may be at it */
+}
+
+/* ---- beginning ---- */
+
+struct transfer_engine *
+transfer_engine_new(struct err *e)
+{
+	static const struct wire_events events = {on_header, on_body, on_ended};
+	struct transfer_engine *en = calloc(1, sizeof(*en));
+
+	if (!en) {
+		err_set(e, ERR_INTERNAL, "out of memory");
+		return NULL;
+	}
+	en->wire = wire_new(&events, e);
+	if (!en->wire) {
+		free(en);
+		return NULL;
+	}
+	return en;
 }

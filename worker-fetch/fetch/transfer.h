@@ -106,7 +106,7 @@ void transfer_resume(struct transfer *t);
 /* Ends it without calling done. */
 void transfer_cancel(struct transfer *t);
 
-#define TRANSFER_EXTRA 64 /* most descriptors beside its own */
+#define TRANSFER_EXTRA 64 /* most descriptors in extra[] */
 
 /* Moves everything on, then sleeps until there is more to do, one of extra[] has an
  * event, or timeout_ms is over. 0 or -errno. */
