@@ -276,6 +276,7 @@ test_hostile_records(void **state)
 	memset(t.p, 'n', 5000);
 	record(&s, SIDE_NODE, t.p, LIMIT_PATH + 1);
 	expect_refused(&l, &s, "over 4095");
+	tar_free(&s);
 	tar_free(&t);
 	layer_close(&l);
 }
