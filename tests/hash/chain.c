@@ -4,12 +4,15 @@
 #include "common/ipc/ring.h"
 #include "worker-fetch/hash/room.h"
 #include "worker-fetch/inflate/room.h"
+#include "policy/sandbox/profile.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,6 +72,15 @@ lie(const int fds[RING_FDS])
 	must(pwrite(fds[0], &head, sizeof(head), 0) == sizeof(head), "pwrite");
 }
 
+static void
+stall(int bell)
+{
+	for (;;) {
+		(void)!send(bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+	}
+}
+
 static int
 play_fetch(int fd, const struct chain_plan *p)
 {
@@ -80,7 +92,6 @@ play_fetch(int fd, const struct chain_plan *p)
 
 	take_ring(fd, CH_hash_fetch, ROOM_FETCH, &r, RING_PRODUCER, RING_BLOB, fds);
 	fd_close(&fds[1]);
-	fd_close(&fds[2]);
 	for (;;) {
 		int e = ring_reserve(&r, &slot);
 		if (e == -EAGAIN)
@@ -100,6 +111,8 @@ play_fetch(int fd, const struct chain_plan *p)
 			ring_finish(&r, RING_ABORTED);
 			return 0;
 		}
+		if (p->fault == CHAIN_FETCH_STALLS && sent > 0)
+			stall(fds[2]);
 		if (p->fault == CHAIN_FETCH_LIES)
 			lie(fds);
 	}
@@ -142,19 +155,91 @@ send_peer(struct chan *control, enum ipc_channel channel, int fd)
 	close(fd);
 }
 
-/* The children inherit every end that is open; none may keep another's alive. */
-static pid_t
-start(int *kept, size_t nkept, int (*room)(struct chan *control), enum room self)
+/* The sockets of one run: [0] stays here until it is passed on, [1] is the room's. */
+struct wires {
+	struct link control_hash, control_inflate, store, fetch, inflate, apply;
+};
+
+/* A child inherits every end that is open; none may keep another's alive. */
+static int
+keep_one(struct wires *w, int fd)
 {
-	pid_t pid = fork();
-	must(pid >= 0, "fork");
-	if (pid != 0)
-		return pid;
-	int control = dup(kept[0]);
-	for (size_t i = 0; i < nkept; i++)
-		close(kept[i]);
-	struct chan c = open_end(control, CH_control, self, ROOM_SUPERVISOR);
-	_exit(room(&c));
+	int *all = (int *)w, mine = dup(fd);
+
+	for (size_t i = 0; i < sizeof(*w) / sizeof(int); i++)
+		fd_close(&all[i]);
+	return mine;
+}
+
+/* One second, so that a test can wait for it; a program of its own has its own. */
+static int
+impatient_hash(struct chan *control)
+{
+	return hash_room(control, 1);
+}
+
+static int
+patient_hash(struct chan *control)
+{
+	return hash_room(control, LIMIT_RING_STALL_SECONDS);
+}
+
+/* A room of the real code: forked off without a sandbox, or its own program in one. */
+struct real_room {
+	pid_t pid;
+	struct sandbox_room boxed;
+	struct chan control;
+};
+
+static void
+start(struct real_room *r, const struct chain_plan *p, struct wires *w,
+    struct link *control, enum room self, int (*code)(struct chan *control))
+{
+	struct err e = {0};
+	struct ipc_msg m;
+	const char *why = "?";
+
+	if (p->host) {
+		int s = sandbox_spawn(
+		    p->host, profile_find(self, SANDBOX_MODE_PLAIN), -1, &r->boxed, &e);
+		must(s == 0, e.text);
+		r->pid = r->boxed.pid;
+		r->control =
+		    open_end(dup(r->boxed.control), CH_control, ROOM_SUPERVISOR, self);
+		must(chan_recv_wait(&r->control, &m, 20000, &why) == 0, why);
+		must(m.type == MSG_hello && m.hello.room == self, "hello");
+		return;
+	}
+	r->pid = fork();
+	must(r->pid >= 0, "fork");
+	if (r->pid == 0) {
+		struct chan c = open_end(
+		    keep_one(w, control->ends[1]), CH_control, self, ROOM_SUPERVISOR);
+		_exit(code(&c));
+	}
+	r->control =
+	    open_end(fd_steal(&control->ends[0]), CH_control, ROOM_SUPERVISOR, self);
+	fd_close(&control->ends[1]);
+}
+
+/* As waitpid says it. */
+static int
+reap(struct real_room *r, const struct chain_plan *p)
+{
+	int status = 0;
+
+	if (r->pid <= 0)
+		return 0;
+	chan_release(&r->control);
+	if (!p->host) {
+		waitpid(r->pid, &status, 0);
+		return status;
+	}
+	fd_close(&r->boxed.control);
+	struct pollfd wait = {.fd = r->boxed.pidfd, .events = POLLIN};
+	must(poll(&wait, 1, 20000) == 1, "a room that does not end");
+	must(sandbox_reap(p->host, &r->boxed, &status) == 0, "sandbox_reap");
+	return status >= 256 ? status - 256 : status << 8;
 }
 
 static void
@@ -210,91 +295,89 @@ send_layer(struct chan *store, const struct chain_plan *p)
 }
 
 static void
-conduct(
-    const struct chain_plan *p, struct chain_result *out, int hash_control, int store_end)
+be_store(const struct chain_plan *p, struct chain_result *out, struct chan *hash, int end)
 {
-	struct chan hash = open_end(hash_control, CH_control, ROOM_SUPERVISOR, ROOM_HASH);
-	struct chan store = open_end(store_end, CH_store_hash, ROOM_STORE, ROOM_HASH);
+	struct chan store = open_end(end, CH_store_hash, ROOM_STORE, ROOM_HASH);
 
 	send_layer(&store, p);
 	if (p->fault == CHAIN_STORE_DIES)
 		chan_release(&store);
 	if (p->fault == CHAIN_SUPERVISOR_STOPS) {
 		struct ipc_msg stop = IPC_MSG(stop);
-		must(chan_send(&hash, &stop) == 0, "stop");
+		must(chan_send(hash, &stop) == 0, "stop");
 	}
 	if (store.fd >= 0)
 		read_answers(&store, out);
 	chan_release(&store);
-	chan_release(&hash);
+}
+
+static void
+introduce(const struct chain_plan *p, struct wires *w, struct real_room *hash,
+    struct real_room *inflate)
+{
+	send_peer(&hash->control, CH_store_hash, fd_steal(&w->store.ends[1]));
+	send_peer(&hash->control, CH_hash_fetch, fd_steal(&w->fetch.ends[0]));
+	if (p->compression != COMPRESSION_NONE)
+		send_peer(&hash->control, CH_hash_inflate, fd_steal(&w->inflate.ends[0]));
+	send_peer(&hash->control, CH_hash_apply, fd_steal(&w->apply.ends[0]));
+	if (p->compression != COMPRESSION_NONE && inflate->pid > 0)
+		send_peer(
+		    &inflate->control, CH_hash_inflate, fd_steal(&w->inflate.ends[1]));
+	fd_close(&w->inflate.ends[0]);
+	fd_close(&w->inflate.ends[1]);
+}
+
+static pid_t
+start_fetch(const struct chain_plan *p, struct wires *w)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(play_fetch(keep_one(w, w->fetch.ends[1]), p));
+	fd_close(&w->fetch.ends[1]);
+	return pid;
+}
+
+static pid_t
+start_apply(const struct chain_plan *p, struct wires *w, uint64_t *bytes)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(play_apply(keep_one(w, w->apply.ends[1]), p->fault, bytes));
+	fd_close(&w->apply.ends[1]);
+	return pid;
 }
 
 void
 chain_run(const struct chain_plan *p, struct chain_result *out)
 {
-	struct link ctl_hash = link_make(), ctl_inflate = link_make(),
-		    store = link_make();
-	struct link fetch = link_make(), inflate = link_make(), apply = link_make();
-	int fds[] = {ctl_hash.ends[1], ctl_hash.ends[0], ctl_inflate.ends[0],
-	    ctl_inflate.ends[1], store.ends[0], store.ends[1], fetch.ends[0],
-	    fetch.ends[1], inflate.ends[0], inflate.ends[1], apply.ends[0],
-	    apply.ends[1]};
-	int swapped[ARRAY_LEN(fds)];
+	struct wires w = {
+	    link_make(), link_make(), link_make(), link_make(), link_make(), link_make()};
+	struct real_room hash = {0}, inflate = {0};
 	double cpu = children_cpu(), wall = now(CLOCK_MONOTONIC);
 	uint64_t *bytes =
 	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	must(bytes != MAP_FAILED, "mmap");
 	*out = (struct chain_result){0};
-	pid_t hash = start(fds, ARRAY_LEN(fds), hash_room, ROOM_HASH);
-	memcpy(swapped, fds, sizeof(fds));
-	swapped[0] = fds[3];
-	swapped[3] = fds[0];
-	pid_t inflater = p->fault == CHAIN_INFLATE_DIES
-			     ? -1
-			     : start(swapped, ARRAY_LEN(fds), inflate_room, ROOM_INFLATE);
-	pid_t fetcher = fork();
-	if (fetcher == 0) {
-		int mine = dup(fetch.ends[1]);
-		for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-			close(fds[i]);
-		_exit(play_fetch(mine, p));
-	}
-	pid_t applier = fork();
-	if (applier == 0) {
-		int mine = dup(apply.ends[1]);
-		for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-			close(fds[i]);
-		_exit(play_apply(mine, p->fault, bytes));
-	}
-	close(ctl_hash.ends[1]);
-	close(ctl_inflate.ends[1]);
-	close(fetch.ends[1]);
-	close(apply.ends[1]);
-
-	struct chan to_hash =
-	    open_end(dup(ctl_hash.ends[0]), CH_control, ROOM_SUPERVISOR, ROOM_HASH);
-	struct chan to_inflate =
-	    open_end(ctl_inflate.ends[0], CH_control, ROOM_SUPERVISOR, ROOM_INFLATE);
-	send_peer(&to_hash, CH_store_hash, store.ends[1]);
-	send_peer(&to_hash, CH_hash_fetch, fetch.ends[0]);
-	if (p->compression != COMPRESSION_NONE)
-		send_peer(&to_hash, CH_hash_inflate, inflate.ends[0]);
-	else
-		close(inflate.ends[0]);
-	send_peer(&to_hash, CH_hash_apply, apply.ends[0]);
-	if (p->compression != COMPRESSION_NONE && inflater > 0)
-		send_peer(&to_inflate, CH_hash_inflate, inflate.ends[1]);
-	else
-		close(inflate.ends[1]);
-	chan_release(&to_hash);
-	conduct(p, out, ctl_hash.ends[0], store.ends[0]);
-	waitpid(hash, &out->hash_status, 0);
+	start(&hash, p, &w, &w.control_hash, ROOM_HASH,
+	    p->fault == CHAIN_FETCH_STALLS ? impatient_hash : patient_hash);
+	fd_close(&w.control_hash.ends[0]);
+	fd_close(&w.control_hash.ends[1]);
+	if (p->fault != CHAIN_INFLATE_DIES)
+		start(&inflate, p, &w, &w.control_inflate, ROOM_INFLATE, inflate_room);
+	fd_close(&w.control_inflate.ends[0]);
+	fd_close(&w.control_inflate.ends[1]);
+	pid_t fetcher = start_fetch(p, &w), applier = start_apply(p, &w, bytes);
+	introduce(p, &w, &hash, &inflate);
+	be_store(p, out, &hash.control, fd_steal(&w.store.ends[0]));
+	out->hash_status = reap(&hash, p);
+	if (p->fault == CHAIN_FETCH_STALLS)
+		kill(fetcher, SIGKILL);
 	waitpid(fetcher, NULL, 0);
 	waitpid(applier, &out->apply_status, 0);
-	chan_release(&to_inflate); /* the end of an inflater that nobody needed */
-	if (inflater > 0)
-		waitpid(inflater, &out->inflate_status, 0);
+	out->inflate_status = reap(&inflate, p);
 	out->apply_bytes = *bytes;
 	munmap(bytes, 4096);
 	out->wall = now(CLOCK_MONOTONIC) - wall;

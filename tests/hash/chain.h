@@ -1,16 +1,18 @@
 /* fetch -> hash -> inflate -> hash -> apply as five processes with their real messages
- * and rings, but without the sandbox; fetch and apply are played. */
+ * and rings, with or without the sandbox; fetch and apply are played. */
 #ifndef BULKHEAD_TESTS_HASH_CHAIN_H
 #define BULKHEAD_TESTS_HASH_CHAIN_H
 
 #include "common/ipc/msg.h"
 #include "common/ipc/values.h"
+#include "policy/sandbox/spawn.h"
 
 enum chain_fault {
 	CHAIN_SOUND,
 	CHAIN_FETCH_DIES,   /* after half of the blob */
 	CHAIN_FETCH_ABORTS, /* likewise */
 	CHAIN_FETCH_LIES,   /* an impossible index */
+	CHAIN_FETCH_STALLS, /* after its first slot, ringing the bell all the time */
 	CHAIN_INFLATE_DIES, /* at once */
 	CHAIN_APPLY_DIES,   /* after its first slot */
 	CHAIN_STORE_DIES,   /* closes its end of the channel */
@@ -24,6 +26,8 @@ struct chain_plan {
 	uint64_t max_bytes;
 	size_t piece; /* bytes fetch puts into a slot; 0 = as many as fit */
 	enum chain_fault fault;
+	struct sandbox_host
+	    *host; /* run bulkhead-hash and bulkhead-inflate in their sandboxes */
 };
 
 struct chain_result {

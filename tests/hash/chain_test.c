@@ -14,7 +14,13 @@
 
 #include <cmocka.h>
 
+#ifdef BOXED
+#include "tests/hash/box.h"
+#endif
+
 #define PLAIN_SIZE (9u << 20)
+
+static struct sandbox_host *host; /* the same tests, once more in the real sandboxes */
 
 static uint8_t *plain; /* PLAIN_SIZE bytes that compress to about a half */
 static uint8_t diff_id[DIGEST_LEN];
@@ -35,6 +41,13 @@ set_up(void **state)
 {
 	unsigned seed = 5;
 
+#ifdef BOXED
+	host = box_open();
+	if (!host) {
+		print_message("needs root: skipped\n");
+		exit(77);
+	}
+#endif
 	plain = malloc(PLAIN_SIZE);
 	assert_non_null(plain);
 	for (size_t i = 0; i < PLAIN_SIZE; i++)
@@ -46,6 +59,9 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
+#ifdef BOXED
+	box_close();
+#endif
 	free(plain);
 	return 0;
 }
@@ -89,8 +105,11 @@ plan_of(enum compression how, const uint8_t *p, size_t n, size_t keep, const cha
 	int fd = memfd_create("blob", MFD_CLOEXEC);
 	assert_true(fd >= 0 && fd_write_all(fd, out, made) == 0);
 	lseek(fd, 0, SEEK_SET);
-	return (struct chain_plan){
-	    .compression = how, .blob = fd, .size = made, .max_bytes = UINT64_C(1) << 34};
+	return (struct chain_plan){.host = host,
+	    .compression = how,
+	    .blob = fd,
+	    .size = made,
+	    .max_bytes = UINT64_C(1) << 34};
 }
 
 static const enum compression all[] = {
@@ -208,6 +227,20 @@ test_refusals(void **state)
 		expect_refusal(&rows[i]);
 }
 
+static void
+test_stall(void **state)
+{
+	static const struct refusal rows[] = {
+	    {COMPRESSION_GZIP, SIZE_MAX, "", 0, 0, CHAIN_FETCH_STALLS, 8,
+		"fetcher is stuck"},
+	    {COMPRESSION_NONE, SIZE_MAX, "", 0, 0, CHAIN_FETCH_STALLS, 8,
+		"fetcher is stuck"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows) && !host; i++)
+		expect_refusal(&rows[i]);
+}
+
 /* A blob of another size, or exactly at the limit, is the store's to judge: it passes
  * here. */
 static void
@@ -279,6 +312,7 @@ main(void)
 	    cmocka_unit_test(test_whole_layers),
 	    cmocka_unit_test(test_tiny_layers),
 	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_stall),
 	    cmocka_unit_test(test_at_the_limits),
 	    cmocka_unit_test(test_bombs),
 	    cmocka_unit_test(test_nobody_wants_it),

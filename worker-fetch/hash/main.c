@@ -21,5 +21,5 @@ main(void)
 		return HASH_EXIT_FAILED;
 	if (control_open(&control, ROOM_HASH, (unsigned)report.landlock_abi, "") < 0)
 		return HASH_EXIT_FAILED;
-	return hash_room(&control);
+	return hash_room(&control, LIMIT_RING_STALL_SECONDS);
 }

@@ -17,6 +17,7 @@ struct layer {
 	struct hash_plan plan;
 	struct hash_rings rings;
 	struct hash hash;
+	unsigned stall_seconds;
 	uint64_t moved_at, told_at; /* milliseconds */
 };
 
@@ -190,11 +191,11 @@ nap(struct layer *r, struct err *err)
 
 	if (r->hash.blob.bytes > 0) {
 		uint64_t gone = now_ms() - r->moved_at,
-			 most = LIMIT_RING_STALL_SECONDS * 1000;
+			 most = (uint64_t)r->stall_seconds * 1000;
 		if (gone >= most)
 			return err_set(err, ERR_DEADLINE,
-			    "no byte of the layer moved for %d s: %s is stuck",
-			    LIMIT_RING_STALL_SECONDS,
+			    "no byte of the layer moved for %u s: %s is stuck",
+			    r->stall_seconds,
 			    waits[0] == &r->rings.feed && waits[n - 1] != &r->rings.tar
 				? "the registry or its fetcher"
 				: "unpacking it");
@@ -296,9 +297,10 @@ run(struct layer *r)
 }
 
 int
-hash_room(struct chan *control)
+hash_room(struct chan *control, unsigned stall_seconds)
 {
 	struct layer r = {.control = control,
+	    .stall_seconds = stall_seconds,
 	    .store.fd = -1,
 	    .fetch.fd = -1,
 	    .inflate.fd = -1,

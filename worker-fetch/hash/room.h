@@ -12,7 +12,8 @@ enum { HASH_EXIT_DONE = 0, HASH_EXIT_FAILED = 1, HASH_EXIT_PROTOCOL = 2 };
  *
  * A hash_failed of ERR_INTERNAL may be the echo of a neighbour's failure (it gave up, or
  * died): the neighbour's own reason is the better one. What inflate says is passed on
- * from here. */
-int hash_room(struct chan *control);
+ * from here. After the first byte, stall_seconds without another one end the layer with
+ * ERR_DEADLINE. */
+int hash_room(struct chan *control, unsigned stall_seconds);
 
 #endif
