@@ -205,8 +205,11 @@ regions_fit(struct tar_meta *m, uint64_t stored)
 {
 	uint64_t sum = 0;
 	la_int64_t at, n;
+	int regions = archive_entry_sparse_reset(m->e);
 
-	if (archive_entry_sparse_reset(m->e) == 0)
+	if (regions > LIMIT_SPARSE_REGIONS)
+		return false;
+	if (regions == 0)
 		return stored == 0 || (int64_t)stored == archive_entry_size(m->e);
 	while (archive_entry_sparse_next(m->e, &at, &n) == ARCHIVE_OK)
 		sum += (uint64_t)n;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define IMPLIED_MODE 0755
@@ -67,6 +68,11 @@ tree_open(struct tree *t, int root, struct err *err)
 		return err_errno(err, errno, "cannot write the layer's directory");
 	t->uid = st.st_uid;
 	t->gid = st.st_gid;
+	/* A default ACL of the directory that this one was made in would reach every
+	 * node. */
+	if (fremovexattr(root, "system.posix_acl_default") < 0 && errno != ENODATA &&
+	    errno != ENOTSUP)
+		return err_errno(err, errno, "cannot clear the layer directory's ACL");
 	return 0;
 }
 
