@@ -16,11 +16,15 @@
 
 enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
 #define SEND_MS 10000
+/* How long whoever broke the stream may take to tell the store why, before this room
+ * reports it. */
+#define BROKEN_MS 2000
 
 static struct room_state {
 	struct chan control, store, hash;
 	struct ring ring;
 	size_t taken; /* bytes of the ring handed to the untarring, not freed yet */
+	bool broken;  /* the ring ended early: the fault of a room before this one */
 	struct apply_result result;
 } s = {.store = {.fd = -1}, .hash = {.fd = -1}, .ring = {.bell = -1}};
 
@@ -106,27 +110,49 @@ wait_for_ring(void)
 	return others[0].revents || others[1].revents ? -ECANCELED : 0;
 }
 
-static ssize_t
-next_chunk(void *arg, const uint8_t **p)
+static int
+peek(struct span *bytes)
 {
-	struct span bytes;
 	int r;
 
-	if (s.taken)
-		ring_consume(&s.ring, s.taken);
-	s.taken = 0;
-	while ((r = ring_peek(&s.ring, &bytes)) == -EAGAIN) {
+	while ((r = ring_peek(&s.ring, bytes)) == -EAGAIN) {
 		r = wait_for_ring();
 		if (r < 0)
 			return r;
 	}
+	return r == RING_ABORTED ? -ECONNABORTED : r;
+}
+
+static ssize_t
+next_chunk(void *arg, const uint8_t **p)
+{
+	struct span bytes;
+
+	if (s.taken)
+		ring_consume(&s.ring, s.taken);
+	s.taken = 0;
+	int r = peek(&bytes);
 	if (r == RING_ENDED)
 		return 0;
-	if (r != 0)
-		return r == RING_ABORTED ? -ECONNABORTED : r;
+	if (r < 0) {
+		s.broken = true;
+		return r;
+	}
 	s.taken = bytes.n;
 	*p = bytes.p;
 	return (ssize_t)bytes.n;
+}
+
+/* The hash room or a fetcher has failed and says so itself, better than this room could;
+ * the store then ends this one. Only if nobody does, the break is reported from here. */
+static void
+let_others_speak(void)
+{
+	struct pollfd fds[] = {
+	    {.fd = s.store.fd, .events = POLLIN}, {.fd = s.control.fd, .events = POLLIN}};
+
+	if (poll(fds, ARRAY_LEN(fds), BROKEN_MS) != 0)
+		exit(EXIT_FAILED);
 }
 
 static int
@@ -149,8 +175,11 @@ run_untar(int root)
 	FD_AUTO side = ipc_msg_take_fd(&m, 0);
 	struct apply_limits limits = {
 	    m.untar.max_bytes, m.untar.max_entries, LIMIT_PATH_DEPTH};
-	if (apply_untar(root, side, &source, &limits, &s.result, &e) < 0)
+	if (apply_untar(root, side, &source, &limits, &s.result, &e) < 0) {
+		if (s.broken)
+			let_others_speak();
 		return fail(&e);
+	}
 	struct ipc_msg answer =
 	    IPC_MSG(applied, .bytes = s.result.bytes, .entries = s.result.entries,
 		.devices = s.result.devices_left_out, .xattrs = s.result.xattrs_dropped);
