@@ -228,7 +228,8 @@ play_start(struct play *p, enum secret_kind kind, const char *secret)
 		give_secret(p, kind, secret);
 	give_peer(p, &p->frontend, CH_frontend_fetch, ROOM_FRONTEND, 3);
 	give_peer(p, &p->dial, CH_fetch_dial, ROOM_DIAL, 3);
-	give_peer(p, &p->store, CH_fetch_store, ROOM_STORE, 3);
+	if (kind != SECRET_IDENTITY) /* a token server's fetcher has no store */
+		give_peer(p, &p->store, CH_fetch_store, ROOM_STORE, 3);
 }
 
 /* The exit code of the fetcher once the given channel is closed (NULL: it ends by

@@ -404,9 +404,12 @@ job_start(struct job *j)
 void
 jobs_start(struct fetcher *f)
 {
-	for (struct job *j = f->jobs; j; j = j->next) {
-		if (!j->over && !j->t && !j->arrived)
-			job_start(j);
+	for (struct job *j = f->jobs; j && f->dial_known; j = j->next) {
+		/* A token server's fetcher never gets to see the store. */
+		if (j->over || j->t || j->arrived ||
+		    (j->kind == JOB_DOCUMENT && !f->store.packet))
+			continue;
+		job_start(j);
 	}
 }
 

@@ -48,8 +48,8 @@ struct fetcher {
 	unsigned n_tokens;
 	struct job *jobs;
 	unsigned n_jobs;
-	bool wired;  /* dial and store were there */
-	bool broken; /* a neighbour's channel failed: the room must end */
+	bool dial_known; /* its channel has come; it may have gone again */
+	bool broken;	 /* a neighbour's channel failed: the room must end */
 };
 
 /* Takes a `get` or `get_token`. 0, or -EPROTO when it is nonsense. Its answer is sent

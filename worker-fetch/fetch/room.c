@@ -99,7 +99,7 @@ take_peer(struct fetcher *f, struct ipc_msg *m)
 		int r = chan_init(chans[i], ipc_msg_take_fd(m, 0), known[i].kind,
 		    ROOM_FETCH, known[i].peer);
 		chans[i]->phase = IPC_RUN;
-		f->wired = f->dial.packet && f->store.packet;
+		f->dial_known = f->dial_known || f->dial.packet;
 		return r;
 	}
 	return -EPROTO;
@@ -290,8 +290,7 @@ round_once(struct fetcher *f)
 	r = drain_all(f);
 	if (r != 0)
 		return r;
-	if (f->wired)
-		jobs_start(f);
+	jobs_start(f);
 	jobs_advance(f);
 	jobs_progress(f);
 	return f->broken ? ROOM_DONE : ROOM_GOES_ON;
