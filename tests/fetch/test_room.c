@@ -417,7 +417,7 @@ secrets(void **state)
 	expect(&p, &p.control, MSG_token, &m);
 	assert_true(span_is(m.token.secret, "tok2"));
 	expect(&p, &p.frontend, MSG_fetched, &m);
-	get(&p, 2, FETCH_MANIFEST, "open", "", 0, 1);
+	get(&p, 2, FETCH_LAYER, "sha256:big", "", 0, 1);
 	expect_failed(&p, 2, ERR_AUTH, "identity token");
 	assert_int_equal(play_end(&p, &p.control), FETCH_EXIT_DONE);
 }

@@ -24,7 +24,7 @@ struct wire_call {
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	void *arg;
-	bool starved;
+	bool starved, verify;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -216,6 +216,7 @@ wire_call_start(struct wire *w, const struct wire_spec *spec)
 		return NULL;
 	c->wire = w;
 	c->arg = spec->arg;
+	c->verify = spec->verify;
 	c->easy = curl_easy_init();
 	w->calls++;
 	if (!c->easy || !set_request(c, spec) || !set_connection(c, spec) ||
@@ -267,7 +268,10 @@ end_of(const struct wire_call *c, CURLcode rc)
 	case CURLE_PARTIAL_FILE:
 		return WIRE_BROKEN;
 	case CURLE_SSL_CONNECT_ERROR:
-		return strstr(c->error, "SYSCALL") || strstr(c->error, "reset")
+		/* Where nothing is verified the server may speak no TLS at all, and the
+		 * caller wants to know that at once. */
+		return c->verify &&
+			       (strstr(c->error, "SYSCALL") || strstr(c->error, "reset"))
 			   ? WIRE_BROKEN
 			   : WIRE_FAILED;
 	case CURLE_PEER_FAILED_VERIFICATION:
