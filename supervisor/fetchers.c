@@ -73,6 +73,19 @@ access_tell(struct supervisor *s, struct pull_entry *p, const struct fetch_info 
 	return port_send(&s->store->control, &m);
 }
 
+int
+access_tell_waiting(struct supervisor *s)
+{
+	int rc = 0;
+
+	for (struct room_entry *r = s->rooms; r && rc == 0; r = r->next) {
+		struct pull_entry *p = pull_get(s, r->pull);
+		if (p && r->profile->room == ROOM_FETCH && r->fetch && !r->fetch->parent)
+			rc = access_tell(s, p, r->fetch);
+	}
+	return rc;
+}
+
 static int
 fetch_connect(
     struct room_entry *fe, struct room_entry *frontend, const struct fetch_info *info)

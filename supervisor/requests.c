@@ -185,7 +185,7 @@ on_access_key(struct room_entry *r, struct ipc_msg *m)
 {
 	memcpy(r->s->access_key, m->access_key.key, sizeof(r->s->access_key));
 	r->s->have_access_key = true;
-	return 0;
+	return access_tell_waiting(r->s); /* a fetcher may have been asked for already */
 }
 
 static int

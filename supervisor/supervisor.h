@@ -115,6 +115,9 @@ struct layer_ends *layer_find(struct pull_entry *p, uint64_t token);
 /* ---- fetchers.c: requests about fetchers, as request_handle calls them ---- */
 
 int request_want_fetch(struct room_entry *r, struct ipc_msg *m);
+
+/* The access key has come: tells the store about pulls that began before it did. */
+int access_tell_waiting(struct supervisor *s);
 int request_claim(struct room_entry *r, struct ipc_msg *m);
 int request_token(struct room_entry *r, struct ipc_msg *m);
 int request_address_class(struct room_entry *r, struct ipc_msg *m);
