@@ -230,6 +230,21 @@ XATTR(capability_text, "SCHILY.xattr.security.capability", "text", '0')
 XATTR(capability_v1, "SCHILY.xattr.security.capability", "\1\1\1\1aaaabbbb", '0')
 
 static void
+hardlink_to_fifo_xattr(struct tarball *t)
+{
+	tar_node(t, "p", '6', NULL);
+	tar_pax_records(t, "SCHILY.xattr.user.a", "1", NULL);
+	tar_node(t, "h", '1', "p");
+}
+
+static void
+opaque_below_file(struct tarball *t)
+{
+	tar_file(t, "f", "1");
+	tar_file(t, "f/.wh..wh..opq", "");
+}
+
+static void
 xattr_twice(struct tarball *t)
 {
 	tar_pax_records(t, "SCHILY.xattr.user.a", "1", "SCHILY.xattr.user.a", "2", NULL);
@@ -554,6 +569,20 @@ sparse_many(struct tarball *t)
 }
 
 static void
+sparse_cut(struct tarball *t)
+{
+	sparse(t, "100", "1\n0\n4\n", 1);
+	t->n -= 510;
+}
+
+static void
+sparse_map_cut(struct tarball *t)
+{
+	sparse(t, "100", "1\n0\n4\n", 1);
+	t->n -= 700;
+}
+
+static void
 sparse_many_told(struct tarball *t)
 {
 	tar_pax_records(t, "GNU.sparse.size", "10", "GNU.sparse.numblocks", "65537",
@@ -657,6 +686,10 @@ const struct refusal refusals[] = {
     R("T19", "sparse map", sparse_too_much),
     R("T19", "sparse regions", sparse_many),
     R("T19", "too many regions", sparse_many_told),
+    R("T19", "cut off", sparse_cut),
+    R("T19", "cut off", sparse_map_cut),
+    R("T14", "cannot have it", hardlink_to_fifo_xattr),
+    R("T29", "no directory", opaque_below_file),
     R("T19", "unknown form", sparse_half),
     R("T19", "unknown form", sparse_directory),
     R("T20", "files of more than", sparse_huge),

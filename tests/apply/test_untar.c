@@ -258,6 +258,52 @@ test_whiteouts(void **state)
 	layer_close(&l);
 }
 
+/* A whiteout gives way to any kind of entry of its own layer. */
+static void
+test_whiteouts_replaced(void **state)
+{
+	struct tarball t = {0};
+	struct layer l;
+
+	tar_file(&t, "f", "1");
+	tar_file(&t, ".wh.s", "");
+	tar_node(&t, "s", '2', "f");
+	tar_file(&t, ".wh.p", "");
+	tar_node(&t, "p", '6', NULL);
+	tar_file(&t, ".wh.h", "");
+	tar_node(&t, "h", '1', "f");
+	accept(&l, &t);
+	STAT("s", "l 0777 0:0 1 1600000000 f");
+	STAT("p", "p 0644 0:0 0 1600000000");
+	STAT("h", "- 0644 0:0 1 1600000000");
+	layer_close(&l);
+}
+
+static void
+test_hardlink_attributes(void **state)
+{
+	struct tarball t = {0}, body = {0};
+	struct layer l;
+
+	tar_file(&t, "f", "1");
+	tar_node(&t, "p", '6', NULL);
+	pax_record(&body, "SCHILY.xattr.user.k", "v", 1);
+	pax_record(&body, "SCHILY.xattr.security.capability",
+	    "\1\0\0\3\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\5\0\0\0", 24);
+	tar_pax(&t, 'x', body.p, body.n);
+	tar_node(&t, "h", '1', "f");
+	tar_pax_records(&t, "SCHILY.xattr.trusted.k", "v", NULL);
+	tar_node(&t, "hp", '1', "p"); /* must not be opened: it would block */
+	tar_pax_records(&t, "SCHILY.xattr.security.capability", "on a directory", NULL);
+	tar_dir(&t, "d");
+	accept(&l, &t);
+	assert_string_equal(layer_xattr(&l, "f", "user.k"), "v");
+	assert_string_not_equal(layer_xattr(&l, "f", "security.capability"), "-");
+	assert_int_equal(l.result.xattrs_dropped, 2);
+	tar_free(&body);
+	layer_close(&l);
+}
+
 static void
 test_links_in_parents(void **state)
 {
@@ -481,6 +527,8 @@ main(void)
 	    cmocka_unit_test(test_pax),
 	    cmocka_unit_test(test_gnu),
 	    cmocka_unit_test(test_whiteouts),
+	    cmocka_unit_test(test_whiteouts_replaced),
+	    cmocka_unit_test(test_hardlink_attributes),
 	    cmocka_unit_test(test_links_in_parents),
 	    cmocka_unit_test(test_hardlinks),
 	    cmocka_unit_test(test_devices_left_out),

@@ -84,29 +84,25 @@ tree_free(struct tree *t)
 	free(ptr_steal(&t->names));
 }
 
-/* Opens dir (n bytes of p->text), making what is missing from the first gap on. */
+/* Opens dir, making what is missing from the first gap on. linked: a link was met before
+ * it. */
 static int
-make_parents(struct tree *t, char *dir, bool *linked)
+make_parents(struct tree *t, char *dir, bool linked)
 {
 	char *cut = strrchr(dir, '/');
+	const char *base = cut ? cut + 1 : dir;
 	FD_AUTO up = -1;
 
-	if (cut) {
+	if (cut)
 		*cut = 0;
-		up = beneath_open(t->root, dir, O_PATH | O_DIRECTORY, *linked);
-		if (up == -ELOOP && !*linked) {
-			*linked = true;
-			up = beneath_open(t->root, dir, O_PATH | O_DIRECTORY, true);
-		}
-		if (up == -ENOENT)
-			up = make_parents(t, dir, linked);
+	up = beneath_open(t->root, cut ? dir : "", O_PATH | O_DIRECTORY, linked);
+	if (up == -ENOENT)
+		up = make_parents(t, dir, linked);
+	if (cut)
 		*cut = '/';
-	} else {
-		up = beneath_open(t->root, "", O_PATH | O_DIRECTORY, false);
-	}
 	if (up < 0)
 		return up;
-	const char *base = cut ? cut + 1 : dir;
+	/* A link to nowhere is in the way, too. */
 	if (mkdirat(up, base, IMPLIED_MODE) < 0)
 		return errno == EEXIST ? -ENOTDIR : -errno;
 	return beneath_open(up, base, O_PATH | O_DIRECTORY | O_NOFOLLOW, false);
@@ -141,7 +137,7 @@ tree_enter(struct tree *t, const struct path *p, struct err *err)
 		fd = beneath_open(t->root, t->path.text, O_PATH | O_DIRECTORY, true);
 	}
 	if (fd == -ENOENT)
-		fd = make_parents(t, t->path.text, &t->parent_linked);
+		fd = make_parents(t, t->path.text, t->parent_linked);
 	if (fd == -ELOOP)
 		return refused(err, "too many links in", p->text);
 	if (fd == -ENOTDIR)
