@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,13 +43,21 @@ sh(struct fixture *f, int want, const char *fmt, ...)
 	return out;
 }
 
+/* A clone of the mount, as the supervisor makes it: skopeo and podman bind overlay/ on
+ * itself, and nothing could be renamed into it otherwise. */
+int
+graph_clone(const char *path)
+{
+	return open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
 static void
 open_store(struct fixture *f)
 {
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/G", f->dir);
-	f->graph = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	f->graph = graph_clone(path);
 	snprintf(path, sizeof(path), "%s/R", f->dir);
 	f->run = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(f->graph >= 0 && f->run >= 0);

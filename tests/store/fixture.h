@@ -33,6 +33,7 @@ struct image {
 int fixture_new(void **state);
 int fixture_free(void **state);
 void fixture_reopen(struct fixture *f);
+int graph_clone(const char *path);
 
 /* The output of a shell command; fails the test unless it exits with `want`. %D is the
  * fixture's directory, %P podman on its store. Returns static memory. */
