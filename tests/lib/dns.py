@@ -54,12 +54,16 @@ class Server:
     def serve_tcp(self):
         while True:
             conn, _ = self.tcp.accept()
-            with conn:
-                size = conn.recv(2)
-                if len(size) == 2:
-                    reply = self.answer(conn.recv(struct.unpack(">H", size)[0]), "tcp")
-                    if reply:
-                        conn.sendall(struct.pack(">H", len(reply)) + reply)
+            threading.Thread(target=self.serve_connection, args=(conn,), daemon=True).start()
+
+    def serve_connection(self, conn):
+        """Several queries, as glibc asks for A and AAAA on one connection."""
+        with conn:
+            while len(size := conn.recv(2, socket.MSG_WAITALL)) == 2:
+                query = conn.recv(struct.unpack(">H", size)[0], socket.MSG_WAITALL)
+                reply = self.answer(query, "tcp")
+                if reply:
+                    conn.sendall(struct.pack(">H", len(reply)) + reply)
 
     def answer(self, query, way):
         name, kind, asked = question(query)
