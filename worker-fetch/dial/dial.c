@@ -158,7 +158,7 @@ dial_addresses(const struct addresses *list, const char *host, uint16_t port,
 		return refused_all(list, host, rules, e);
 	int winner = race_run(&r, rules->deadline_ms);
 	if (winner == -ETIMEDOUT)
-		return err_set(e, ERR_DEADLINE,
+		return err_set(e, ERR_NETWORK,
 		    "cannot connect to %s port %u: none of %zu address%s answered within "
 		    "the %u s for resolving and connecting",
 		    host, port, r.n, r.n == 1 ? "" : "es", LIMIT_DIAL_SECONDS);

@@ -178,7 +178,7 @@ static int
 explain_again(bool silent, unsigned took_ms, const char *host, struct err *e)
 {
 	if (silent)
-		return err_set(e, ERR_DEADLINE,
+		return err_set(e, ERR_NETWORK,
 		    "cannot resolve %s: no name server answered within %u.%u s; look at "
 		    "/etc/resolv.conf and the network",
 		    host, took_ms / 1000, took_ms / 100 % 10);

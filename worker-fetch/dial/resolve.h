@@ -22,8 +22,8 @@ struct addresses {
 
 /* Fills *out with the addresses of host in the order to try them. Literals and localhost
  * (with everything under it, RFC 6761 6.3) ask nobody. 0; ERR_NETWORK when there is no
- * such name, it has no address, or the name server fails, each told apart; ERR_DEADLINE
- * when none answered within deadline_ms. Descriptor 0 must be /dev/null, as in every
+ * such name, it has no address, or the name server fails, each told apart, or
+ * none answered within deadline_ms. Descriptor 0 must be /dev/null, as in every
  * room; uses SIGALRM and the real-time interval timer; single-threaded. */
 int resolve_host(const char *host, uint16_t port, unsigned deadline_ms,
     struct addresses *out, struct err *e) MUST_CHECK;
