@@ -205,7 +205,7 @@ json_iter(struct span container)
 {
 	enum json_type t = json_type(container);
 	if (t != JSON_ARRAY && t != JSON_OBJECT)
-		return (struct json_iter){{container.p, 0}};
+		return (struct json_iter){span_of("", 0)};
 	return (struct json_iter){span_from(container, 1)};
 }
 
