@@ -335,12 +335,12 @@ url_may_lead(const struct url *from, const struct url *to, struct err *e)
 	url_origin(from, a, sizeof(a));
 	url_origin(to, b, sizeof(b));
 	if (from->tls && !to->tls)
-		return err_set(e, ERR_POLICY,
+		return err_set(e, ERR_NETWORK,
 		    "%s leads to %s: from https to http is never followed", a, b);
 	/* Mail, shell and other old services would read our request as theirs. */
 	if (to->port < 1024 && to->port != 80 && to->port != 443 &&
 	    to->port != from->port)
-		return err_set(e, ERR_POLICY,
+		return err_set(e, ERR_NETWORK,
 		    "%s leads to %s: port %u is not one of the web's", a, b, to->port);
 	return 0;
 }

@@ -42,7 +42,7 @@ bool url_same_origin(const struct url *a, const struct url *b);
 
 /* Whether an answer of `from` may send us to `to`: never from https to http, and to
  * another origin only on port 80, 443, one above 1023, or the port of `from`. 0, or
- * ERR_POLICY. The class of the address is judged elsewhere, where the name is resolved.
+ * ERR_NETWORK. The class of the address is judged elsewhere, where the name is resolved.
  */
 int url_may_lead(const struct url *from, const struct url *to, struct err *e) MUST_CHECK;
 

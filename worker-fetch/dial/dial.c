@@ -124,10 +124,10 @@ refused_all(const struct addresses *list, const char *host,
 
 	address_format(&list->at[0].sa, text);
 	if (class < rules->floor)
-		return err_set(e, ERR_POLICY,
+		return err_set(e, ERR_NETWORK,
 		    "no connection to %s: %s is %s, and this pull began at %s", host,
 		    text, address_class_name(class), address_class_name(rules->floor));
-	return err_set(e, ERR_POLICY,
+	return err_set(e, ERR_NETWORK,
 	    "no connection to %s: %s is %s, which is never dialled", host, text,
 	    address_class_name(class));
 }

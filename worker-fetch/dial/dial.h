@@ -19,7 +19,7 @@ struct dial_result {
 
 /* Resolves host and connects to the first address that answers, the next one started
  * every 250 ms (RFC 8305, without its sorting). Addresses that the rules refuse are
- * passed over. 0; ERR_POLICY when the rules refuse all; ERR_NETWORK with
+ * passed over. 0; ERR_NETWORK when the rules refuse all; ERR_NETWORK with
  * the reason. */
 int dial_host(const char *host, uint16_t port, const struct dial_rules *rules,
     struct dial_result *out, struct err *e) MUST_CHECK;
