@@ -7,10 +7,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -33,6 +35,26 @@ files_check_graph(int fd, const char *path, struct err *e)
 		    "inside a container, put a volume there",
 		    path);
 	return 0;
+}
+
+int
+files_check_overlay(const char *path, struct err *e)
+{
+	char overlay[PATH_MAX];
+	struct stat inside, outside;
+	FD_AUTO fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	int n = snprintf(overlay, sizeof(overlay), "%s/overlay", path);
+
+	if (fd < 0 || n < 0 || (size_t)n >= sizeof(overlay) ||
+	    stat(overlay, &outside) < 0 ||
+	    fstatat(fd, "overlay", &inside, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0; /* nothing there yet */
+	if (inside.st_dev == outside.st_dev && inside.st_ino == outside.st_ino)
+		return 0; /* also where podman has bound it on itself */
+	return err_set(e, ERR_USAGE,
+	    "another file system is mounted on %s, and layers would land beneath it: mount it "
+	    "on %s itself, or name another graph root",
+	    overlay, path);
 }
 
 int

@@ -129,6 +129,8 @@ supervisor_prepare(struct supervisor *s, struct err *e)
 	if (r == 0)
 		r = host_again(s, &o, e);
 	if (r == 0)
+		r = files_check_overlay(s->settings.graph_root, e);
+	if (r == 0)
 		r = sandbox_graph(
 		    &s->host, s->settings.graph_root, s->settings.run_root, e);
 	if (r == 0)
