@@ -352,6 +352,25 @@ def broken_connections():
 
 
 @case
+def bodies_that_break_off_for_ever():
+    def short(server, c, request, number):
+        c.sendall(plain(b'hello')[:-2])
+        return False
+    s = Server(short)
+    expect(probe(s, '-m')[0], 'failed 5 200')
+    assert len(s.requests) == 4, len(s.requests)
+
+    def byte(server, c, request, number):
+        first = int((re.search(r'Range: bytes=(\d+)-', request) or [0, 0])[1])
+        c.sendall(head('206 Partial' if first else '200 OK', 'Content-Length: %d' % (1000 - first),
+                       'Content-Range: bytes %d-999/1000' % first) + b'x')
+        return False
+    s = Server(byte)
+    expect(probe(s, '-e', '1000')[0], 'failed 5')
+    assert 50 < len(s.requests) < 60, len(s.requests)
+
+
+@case
 def stream_goes_on_with_a_range():
     def handler(server, c, request, number):
         first = int((re.search(r'Range: bytes=(\d+)-', request) or [0, 0])[1])

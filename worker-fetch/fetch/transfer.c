@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define RESUMES 50 /* of one stream, each after new bytes */
 #define ASK_AGAIN_MS 5000
 #define NO_SOCKET_TRIES 8 /* connections that were idle and turned out to be dead */
 
@@ -21,7 +22,7 @@ struct transfer {
 	char *accept, *authorization, *form;
 	enum state state;
 	uint64_t not_before; /* QUEUED: when to try (again) */
-	unsigned tries, starved_tries, hops;
+	unsigned tries, resumes, starved_tries, hops;
 	/* of this attempt */
 	struct wire_call *call;
 	struct response head;
@@ -381,8 +382,9 @@ broken(struct transfer *t, enum wire_end how, const char *detail)
 	    t->rq.kind == TRANSFER_MEMORY || t->bytes == 0 || t->rq.expect != UINT64_MAX;
 	int ms = -1;
 
-	/* Who brings bytes may break off as often as it likes: the size bounds it. */
-	if (t->bytes > t->from)
+	/* A stream that moved on may break off more often than that. */
+	if (t->rq.kind == TRANSFER_STREAM && t->bytes > t->from &&
+	    ++t->resumes <= RESUMES)
 		t->tries = 0;
 	if (how == WIRE_BROKEN && resumable)
 		ms = response_retry_ms(&none, ++t->tries, t->engine->origin.times.step);
