@@ -77,6 +77,14 @@ struct erase {
 /* Has the trash removed, if there is any and nobody is at it. */
 void erase_kick(struct keeper *room);
 
+/* janitor.c: the room that removes the staging when nobody else can any more. Whether it
+ * is ready; if not it is started, and when it is, pulls go on with their layers. Nothing
+ * is staged before. */
+bool janitor_ready(struct keeper *room);
+/* Has it do so; the loop ends when it has. false: there is none, so nothing was staged.
+ */
+bool janitor_work(struct keeper *room);
+
 struct pull;
 struct query;
 
@@ -96,6 +104,7 @@ struct keeper {
 	struct hold hold;
 	struct loop_timer job_timer, reap_timer, stop_timer;
 	struct erase erase;
+	struct helper janitor;
 	struct pull *pulls;
 	struct query *queries;
 	uint64_t ended[64]; /* pulls that are over: late messages for them mean nothing */

@@ -44,8 +44,8 @@ room_log(struct keeper *r, enum log_level level, const char *fmt, ...)
 void
 room_stop_check(struct keeper *r)
 {
-	if (!r->stopping || r->pulls || r->jobs || r->erase.busy)
-		return;
+	if (!r->stopping || r->lost || r->pulls || r->jobs || r->erase.busy)
+		return; /* lost: the janitor's end is ours */
 	/* What an erasing room could not remove is left to the next sweep. */
 	loop_quit(&r->loop);
 }
@@ -192,8 +192,7 @@ control_message(struct port *p, struct ipc_msg *m)
 	}
 }
 
-/* The supervisor is gone, and with it everybody else: what is staged is left to the next
- * store's sweep as far as it cannot be unlinked here. */
+/* The supervisor is gone, and with it everybody else but the janitor. */
 static void
 control_ended(struct port *p, const char *why)
 {
@@ -201,7 +200,8 @@ control_ended(struct port *p, const char *why)
 	room.lost = true;
 	room.stopping = true;
 	pulls_end(&room, "the supervisor is gone");
-	loop_quit(&room.loop);
+	if (!janitor_work(&room))
+		loop_quit(&room.loop);
 }
 
 /* ---- the beginning ---- */

@@ -70,6 +70,7 @@ struct pull {
 	struct stamp created;
 	size_t n_layers;
 	struct pull_layer *layers;
+	bool layers_begun;
 	unsigned restarts;
 	struct job commit;
 	struct commit_staged docs;
@@ -113,6 +114,8 @@ void document_free(struct document *d);
 void pull_judge(struct pull *p, const uint8_t digest[DIGEST_BYTES]);
 
 /* pull_layers.c */
+/* Starts what may start; after each change of a layer, and when the janitor is ready. */
+void layers_step(struct pull *p);
 void layers_begin(struct pull *p);
 void layers_kill(struct pull *p);
 bool layers_alive(const struct pull *p);

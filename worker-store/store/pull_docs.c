@@ -110,6 +110,9 @@ document_want(struct pull *p, struct document *d)
 			close(fd);
 		return;
 	}
+	if (d->kind ==
+	    DOC_CONFIG) /* an image that is not here: started beside the download */
+		janitor_ready(p->room);
 	p->doc_req = room_token(p->room);
 	struct ipc_msg m = IPC_MSG(need_document, .pull = p->id, .req = p->doc_req,
 	    .kind = d->kind, .known = d->known, .size = d->size);

@@ -7,8 +7,6 @@
 
 #define INODES_A_LAYER 16 /* of the store's own, whatever is in it */
 
-static void layers_step(struct pull *p);
-
 static void
 layer_tell(const struct pull_layer *l, enum layer_state state, uint64_t token)
 {
@@ -319,7 +317,7 @@ layer_start(struct pull_layer *l)
 
 /* ---- all of them ---- */
 
-static void
+void
 layers_step(struct pull *p)
 {
 	size_t flying = 0, done = 0;
@@ -329,6 +327,8 @@ layers_step(struct pull *p)
 		flying += s == STEP_STARTED || s == STEP_CHECKING;
 		done += s == STEP_DONE || s == STEP_PRESENT;
 	}
+	if (done < p->n_layers && !janitor_ready(p->room))
+		return; /* it calls again */
 	for (size_t i = 0; i < p->n_layers && flying < LIMIT_LAYERS_IN_FLIGHT; i++) {
 		if (p->ended)
 			return;
@@ -351,7 +351,6 @@ layer_reset(struct pull_layer *l)
 	l->step = STEP_WAITING;
 }
 
-/* A layer that is there counts only for who has shown that it may fetch it. */
 void
 layers_begin(struct pull *p)
 {
@@ -371,10 +370,9 @@ layers_begin(struct pull *p)
 	}
 	for (size_t i = 0; i < p->n_layers; i++) {
 		struct pull_layer *l = &p->layers[i];
-		bool proven = false;
+		bool proven = false; /* does not count yet: present is reused */
 		layer_reset(l);
-		if (view_has_layer(&v, &room->store, l->id, &p->access, &proven) &&
-		    proven) {
+		if (view_has_layer(&v, &room->store, l->id, &p->access, &proven)) {
 			l->step = STEP_PRESENT;
 		} else {
 			bytes += l->size;
@@ -388,6 +386,7 @@ layers_begin(struct pull *p)
 	for (size_t i = 0; i < p->n_layers; i++)
 		layer_tell(&p->layers[i],
 		    p->layers[i].step == STEP_PRESENT ? LAYER_PRESENT : LAYER_WAITING, 0);
+	p->layers_begun = true;
 	layers_step(p);
 }
 
