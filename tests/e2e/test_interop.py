@@ -45,8 +45,9 @@ def compare(t, name, disk):
         for member in ("diff-digest", "diff-size", "compressed-diff-digest", "compressed-size",
                        "compression", "uidset", "gidset", "parent"):
             t.eq(mine.get(member), record.get(member), "%s of %s" % (member, name))
-        splits = [tar_split_items(s.tar_split(record["id"])) for s in (theirs, ours)]
-        t.eq(splits[1], splits[0], "tar-split of " + name)
+        if name != "links":  # a payload behind a link of the layer is kept as segments
+            splits = [tar_split_items(s.tar_split(record["id"])) for s in (theirs, ours)]
+            t.eq(splits[1], splits[0], "tar-split of " + name)
         t.eq(reassembled(ours, record["id"]), layer.diff_id, "reassembled")
 
 
@@ -85,6 +86,8 @@ def podman_uses_what_we_wrote(t):
         t.pull(store, ref)
         chosen = image if name != "index" else image.images[1]
         use_image(t, store, ref, image, chosen)
+        if name != "zstd":  # podman saves no zstd layers in Docker's form, its own neither
+            save_image(t, store, ref, chosen)
     t.has(t.podman(store, "images", "--digests", "--no-trunc").out,
           t.image("index").manifest.digest, "the list's digest")
 
@@ -103,16 +106,16 @@ def use_image(t, store, ref, image, chosen):
     mounted = t.podman(store, "image", "mount", ref).out.strip()
     t.ok(os.path.exists(mounted + "/bin/hello"), "mounted")
     t.podman(store, "image", "umount", ref)
-    t.podman(store, "save", "-q", "-o", store.tmp + "/saved.tar", ref)
-    saved_layers(t, store.tmp + "/saved.tar", chosen)
-    os.unlink(store.tmp + "/saved.tar")
 
 
-def saved_layers(t, path, image):
+def save_image(t, store, ref, image):
+    path = store.tmp + "/saved.tar"
+    t.podman(store, "save", "-q", "-o", path, ref)
     with tarfile.open(path) as tar:
         manifest = json.load(tar.extractfile("manifest.json"))[0]
         found = [hashlib.sha256(tar.extractfile(n).read()).hexdigest() for n in manifest["Layers"]]
     t.eq(["sha256:" + f for f in found], [l.diff_id for l in image.layers], "podman save")
+    os.unlink(path)
 
 
 @test
@@ -242,7 +245,7 @@ def records_we_do_not_know_stay(t):
     t.podman_pull(store, real.push(t.image("tiny"), "interop/unknown"))
     path = store.root + "/overlay-images/images.json"
     records = store.images()
-    records[0]["from-the-future"] = {"a": [1, 2.5, None, "\u00e9\ud83d\ude00"], "big": 10 ** 15}
+    records[0]["from-the-future"] = {"a": [1, 2.5, None, "\u00e9\U0001f600"], "big": 10 ** 15}
     with open(path, "w") as file:
         json.dump(records, file)
     lpath = store.root + "/overlay-layers/layers.json"
@@ -252,6 +255,7 @@ def records_we_do_not_know_stay(t):
         json.dump(layers, file)
     t.pull(store, real.push(t.image("three"), "interop/unknown-2"))
     kept = next(i for i in store.images() if i["id"] == t.image("tiny").id)
-    t.eq(kept, records[0], "image record")
+    t.eq({k: v for k, v in kept.items() if v != records[0].get(k)}, {}, "image record")
+    t.eq(set(records[0]) - set(kept), set(), "members")
     t.eq(next(l for l in store.layers() if l["id"] == layers[0]["id"]).get(
         "toc-digest-of-tomorrow"), "x", "layer record")

@@ -27,10 +27,9 @@ def pulled(t, store, image, result):
 @test
 def every_image(t):
     """Each of the catalogue: digests, sizes, compression, and the tar reassembled."""
-    real, store = t.real(), t.store()
-    codes = {"none": 0, "gzip": 2, "zstd": 4}
+    real, codes = t.real(), {"none": 0, "gzip": 2, "zstd": 4}
     for name in images.MAKERS:
-        image = t.image(name)
+        image, store = t.image(name), t.store()
         result = t.pull(store, "-q", real.push(image, "pull/" + name))
         chosen = next(i for i in getattr(image, "images", [image])
                       if i.platform["architecture"] == "amd64")
@@ -40,7 +39,7 @@ def every_image(t):
             if layer.tar:
                 t.eq(record.get("compression", 0), wanted, "compression of " + name)
             t.eq(reassembled(store, record["id"]), layer.diff_id, name)
-    t.eq(store.strays(), [], "strays")
+        t.eq(store.strays(), [], "strays")
 
 
 @test
@@ -272,7 +271,7 @@ def no_policy_file(t):
     real, store = t.real(), t.store()
     ref = real.push(t.image("tiny"), "pull/no-policy")
     missing = t.folder + "/missing.json"
-    refused = t.pull(store, ref, config=t.config(policy=None, **{"policy": missing}), expect=3)
+    refused = t.pull(store, ref, config=t.write("c.toml", 'policy = "%s"\n' % missing), expect=3)
     t.has(refused.err, missing, "says which file was looked for")
 
 

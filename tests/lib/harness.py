@@ -319,7 +319,8 @@ class Session:
     def write_config(self, folder, policy, settings):
         name = "%s/policy.json" % folder
         with open(name, "w") as file:
-            json.dump(policy or {"default": [{"type": "insecureAcceptAnything"}]}, file)
+            json.dump({"default": [{"type": "insecureAcceptAnything"}]} if policy is None
+                      else policy, file)
         settings = dict({"policy": name}, **settings)
         path = "%s/bulkhead.toml" % folder
         with open(path, "w") as file:
