@@ -181,8 +181,10 @@ report_failed(struct fetcher *fe, const struct msg_fetch_failed *m)
 
 	if (fall_back(fe, m))
 		return;
-	pull_fail(p, code ? code : ERR_NETWORK, "%s: %.*s", origin_text(&fe->origin),
-	    (int)m->text.n, (const char *)m->text.p);
+	const char *origin = origin_text(&fe->origin);
+	bool named = span_starts(m->text, origin); /* most reasons name the place themselves */
+	pull_fail(p, code ? code : ERR_NETWORK, "%s%s%.*s", named ? "" : origin,
+	    named ? "" : ": ", (int)m->text.n, (const char *)m->text.p);
 }
 
 static void
