@@ -56,7 +56,7 @@ job_fail(struct job *j, enum err_class code, const char *text)
 {
 	struct err e = {0};
 
-	err_set(&e, code, "%s: %s", j->fetcher->origin.url.host, text);
+	err_set(&e, code, "%s", text); /* the frontend names the origin */
 	job_failed(j, 0, &e);
 }
 
