@@ -15,6 +15,7 @@ endfunction()
 
 dependency(curl libcurl4-openssl-dev libcurl>=7.88)
 dependency(crypto libssl-dev libcrypto>=3.0)
+dependency(ssl libssl-dev libssl>=3.0)
 dependency(msgpack "libmsgpack-dev (libmsgpack-c-dev from trixie on)" msgpack-c msgpack)
 dependency(archive libarchive-dev libarchive>=3.6)
 dependency(isal libisal-dev libisal>=2.30)
