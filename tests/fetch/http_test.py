@@ -505,9 +505,9 @@ def certificates():
         subprocess.check_call(['openssl', *argv], cwd=folder, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
 
-    def ca(name):
+    def ca(file, name):
         run('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout',
-            name + '.key', '-out', name + '.pem', '-subj', '/CN=' + name, '-days', '2')
+            file + '.key', '-out', file + '.pem', '-subj', '/CN=' + name, '-days', '2')
 
     def leaf(name, san, days='2'):
         run('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout',
@@ -516,8 +516,9 @@ def certificates():
             f.write('subjectAltName=' + san)
         run('x509', '-req', '-in', name + '.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial',
             '-out', name + '.pem', '-days', days, '-extfile', 'ext')
-    ca('ca')
-    ca('other')
+    ca('ca', 'ca')
+    ca('same', 'ca')
+    ca('other', 'other')
     leaf('good', 'IP:127.0.0.1')
     leaf('wrong', 'DNS:registry.example')
     leaf('expired', 'IP:127.0.0.1', '-1')
@@ -546,6 +547,32 @@ def tls_good():
     s = Server(sends(plain(BIG)), tls=tls('good'))
     out = probe(s, *ca(), '-e', str(len(BIG)), targets=['/a', '/b', '/c'])
     assert out[:3] == ['done 200 %d %s' % (len(BIG), fnv(BIG))] * 3, out
+
+
+@case
+def tls_many_authorities():
+    """The right one stands behind others, among them one of the same name with another key, and junk."""
+    def text(name):
+        with open(os.path.join(CERTS, name)) as f:
+            return f.read()
+    junk = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+    key = text('ca.key')
+    for order in (('same', 'other', 'ca'), ('ca', 'same'), ('same', 'ca')):
+        bundle = os.path.join(CERTS, '-'.join(order) + '.bundle')
+        with open(bundle, 'w') as f:
+            f.write('# comment\n' + junk + key + ''.join(text(n + '.pem') for n in order) + junk[:40])
+        s = Server(sends(plain(b'ok')), tls=tls('good'))
+        expect(probe(s, '-C', bundle)[0], 'done 200 2')
+    for wrong in ('same', 'other'):
+        s = Server(sends(plain(b'ok')), tls=tls('good'))
+        expect(probe(s, *ca(wrong))[0], 'failed 5 0', 'certificate')
+    with open(os.path.join(CERTS, 'empty.pem'), 'w') as f:
+        f.write(junk)
+    s = Server(sends(plain(b'ok')), tls=tls('good'))
+    expect(probe(s, *ca('empty'))[0], 'failed 5 0', 'certificate')
+    # what is listed is trusted, also the server's own certificate
+    s = Server(sends(plain(b'ok')), tls=tls('good'))
+    expect(probe(s, *ca('good'))[0], 'done 200 2')
 
 
 @case

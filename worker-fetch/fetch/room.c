@@ -33,7 +33,7 @@ set_origin(struct fetcher *f, const struct msg_setup_fetch *m, int ca_fd)
 	    fd_check_sealed(ca_fd, LIMIT_CA, &n) < 0 ||
 	    fd_read_whole(ca_fd, LIMIT_CA, &ca, &n) < 0)
 		return -EPROTO;
-	f->origin.ca = span_of(ca, n); /* lives as long as the room */
+	f->origin.ca = span_of(ca, n); /* set_up frees it */
 	f->origin.verify = m->verify;
 	f->pull = m->pull;
 	f->secret_due = m->secret;
@@ -75,7 +75,9 @@ set_up(struct fetcher *f)
 	f->origin.want_socket = want_socket;
 	f->origin.arg = f;
 	if (r == 0)
-		transfer_engine_open(f->engine, &f->origin);
+		r = transfer_engine_open(f->engine, &f->origin);
+	free((void *)(uintptr_t)f->origin.ca.p);
+	f->origin.ca = span_of(NULL, 0);
 	return r;
 }
 
@@ -307,7 +309,6 @@ fetcher_release(struct fetcher *f)
 	for (unsigned i = 0; i < f->n_tokens; i++)
 		free(f->tokens[i]);
 	free(f->secret);
-	free((void *)(uintptr_t)f->origin.ca.p);
 }
 
 int

@@ -1,6 +1,7 @@
 #include "worker-fetch/fetch/transfer.h"
 
 #include "worker-fetch/fetch/outcome.h"
+#include "worker-fetch/fetch/trust.h"
 #include "worker-fetch/fetch/wire.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@ struct transfer {
 
 struct transfer_engine {
 	struct wire *wire;
+	struct trust *trust; /* with TLS and verification */
 	struct transfer_origin origin;
 	struct transfer *list; /* oldest first */
 	unsigned asked;	       /* sockets on their way */
@@ -64,7 +66,7 @@ or_limit(unsigned ms, unsigned seconds)
 	return ms ? ms : seconds * 1000;
 }
 
-void
+int
 transfer_engine_open(struct transfer_engine *en, const struct transfer_origin *origin)
 {
 	struct transfer_times *t = &en->origin.times;
@@ -74,6 +76,9 @@ transfer_engine_open(struct transfer_engine *en, const struct transfer_origin *o
 	t->stall = or_limit(t->stall, LIMIT_STALL_SECONDS);
 	t->slow = or_limit(t->slow, LIMIT_SLOW_SECONDS);
 	t->step = t->step ? t->step : 250;
+	if (origin->url.tls && origin->verify)
+		en->trust = trust_new(origin->ca);
+	return origin->url.tls && origin->verify && !en->trust ? -ENOMEM : 0;
 }
 
 static void
@@ -110,6 +115,7 @@ transfer_engine_free(struct transfer_engine *en)
 	while (en->list)
 		transfer_free(en->list);
 	wire_free(en->wire);
+	trust_free(en->trust);
 	free(en);
 }
 
@@ -280,8 +286,7 @@ attempt_start(struct transfer *t)
 	t->state = RUNNING;
 	const struct wire_spec spec = {
 	    .url = &t->url,
-	    .verify = o->verify,
-	    .ca = o->ca,
+	    .trust = o->verify ? t->engine->trust : NULL,
 	    .connect_ms = o->times.first_byte + 1000,
 	    .accept = t->accept ? t->accept : "*/*",
 	    .authorization = t->authorization,

@@ -29,7 +29,7 @@ struct transfer_times {
 struct transfer_origin {
 	struct url url; /* its target is ignored */
 	bool verify;	/* certificates */
-	struct span ca; /* PEM; must outlive the engine */
+	struct span ca; /* PEM; needed only by transfer_engine_open */
 	struct transfer_times times;
 	/* The engine lacks a connection: answer, now or later, with
 	 * transfer_engine_socket or transfer_engine_no_socket, once a call. */
@@ -82,9 +82,9 @@ struct transfer_engine *transfer_engine_new(struct err *e);
 /* Ends every transfer without calling done. */
 void transfer_engine_free(struct transfer_engine *en);
 
-/* Names the origin; once. */
-void transfer_engine_open(
-    struct transfer_engine *en, const struct transfer_origin *origin);
+/* Names the origin; once. 0 or -ENOMEM. */
+int transfer_engine_open(
+    struct transfer_engine *en, const struct transfer_origin *origin) MUST_CHECK;
 
 /* A connected socket for the origin; taken over. */
 void transfer_engine_socket(struct transfer_engine *en, int fd);

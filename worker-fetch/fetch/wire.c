@@ -2,6 +2,7 @@
 
 #include "common/base/fd.h"
 #include "worker-fetch/fetch/connect.h"
+#include "worker-fetch/fetch/trust.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -175,17 +176,22 @@ set_connection(struct wire_call *c, const struct wire_spec *spec)
 	       SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
 }
 
+static CURLcode
+on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg)
+{
+	trust_apply(arg, ssl_ctx);
+	return CURLE_OK;
+}
+
 static bool
 set_tls(struct wire_call *c, const struct wire_spec *spec)
 {
-	struct curl_blob ca = {
-	    (void *)(uintptr_t)spec->ca.p, spec->ca.n, CURL_BLOB_NOCOPY};
-
 	return SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
-	       SET(CURLOPT_SSL_VERIFYPEER, spec->verify ? 1L : 0L) &&
-	       SET(CURLOPT_SSL_VERIFYHOST, spec->verify ? 2L : 0L) &&
+	       SET(CURLOPT_SSL_VERIFYPEER, spec->trust ? 1L : 0L) &&
+	       SET(CURLOPT_SSL_VERIFYHOST, spec->trust ? 2L : 0L) &&
 	       SET(CURLOPT_CAINFO, NULL) && SET(CURLOPT_CAPATH, NULL) &&
-	       (!spec->verify || SET(CURLOPT_CAINFO_BLOB, &ca));
+	       (!spec->trust || (SET(CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx) &&
+				    SET(CURLOPT_SSL_CTX_DATA, spec->trust)));
 }
 
 static bool
@@ -216,7 +222,7 @@ wire_call_start(struct wire *w, const struct wire_spec *spec)
 		return NULL;
 	c->wire = w;
 	c->arg = spec->arg;
-	c->verify = spec->verify;
+	c->verify = spec->trust != NULL;
 	c->easy = curl_easy_init();
 	w->calls++;
 	if (!c->easy || !set_request(c, spec) || !set_connection(c, spec) ||

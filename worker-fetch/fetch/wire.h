@@ -8,6 +8,7 @@
 
 #include <poll.h>
 
+struct trust;
 struct wire;	  /* the connections to one origin */
 struct wire_call; /* one exchange */
 
@@ -32,8 +33,8 @@ struct wire_events {
 
 struct wire_spec {
 	const struct url *url;
-	bool verify;		   /* certificates */
-	struct span ca;		   /* PEM; must outlive the wire */
+	struct trust
+	    *trust; /* NULL: certificates are not verified; must outlive the wire */
 	unsigned connect_ms;	   /* for the TLS handshake */
 	const char *accept;	   /* never NULL */
 	const char *authorization; /* or NULL */
