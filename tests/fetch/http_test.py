@@ -621,7 +621,7 @@ def run_case(name):
         CASES[name]()
         return 'ok   %-34s %5.2f s' % (name, time.time() - began), True
     except Exception as e:
-        return 'FAIL %-34s %5.2f s  %s: %s' % (name, time.time() - began, type(e).__name__, e), False
+        return 'FAIL %-34s %5.2f s  %s: %s' % (name, time.time() - began, type(e).__name__, str(e)[:600]), False
 
 
 def main():

@@ -174,8 +174,13 @@ load(struct trust *t, const X509_NAME *name, bool exact, X509_OBJECT *out)
 		a->parsed = true;
 		t->parsed++;
 		X509 *x = d2i_X509(NULL, &p, (long)a->n);
-		if (x && X509_STORE_add_cert(t->store, x) && !found)
+		if (x && X509_STORE_add_cert(t->store, x) && !found) {
 			found = X509_OBJECT_set1_X509(out, x);
+			/* The caller borrows what a lookup answers and never frees it:
+			 * the store's own reference is the one that counts. */
+			if (found)
+				X509_free(x);
+		}
 		X509_free(x);
 	}
 	return found;
