@@ -7,7 +7,7 @@
 #include "worker-fetch/fetch/feed.h"
 #include "worker-fetch/fetch/transfer.h"
 
-#define FETCH_TOKENS 64 /* of one fetcher's life */
+#define FETCH_TOKENS 254 /* of one fetcher's life */
 #define FETCH_JOBS 128	/* at once */
 
 enum job_kind { JOB_DOCUMENT, JOB_LAYER, JOB_TOKEN };
