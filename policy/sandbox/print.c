@@ -73,7 +73,7 @@ count_call(const struct profile_call *c, const char *group, void *arg)
 {
 	struct count *k = arg;
 
-	if (c->error)
+	if (c->error || c->nr < 0)
 		return 0;
 	for (unsigned i = 0; i < k->n; i++)
 		if (strcmp(k->seen[i], c->name) == 0)

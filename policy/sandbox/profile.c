@@ -18,13 +18,17 @@
 /* Calls that newer architectures do without. */
 #ifdef SYS_poll
 #define NR_poll SYS_poll
+#define WITHOUT_poll(nr) -1
 #else
 #define NR_poll -1
+#define WITHOUT_poll(nr) nr
 #endif
 #ifdef SYS_epoll_wait
 #define NR_epoll_wait SYS_epoll_wait
+#define WITHOUT_epoll_wait(nr) -1
 #else
 #define NR_epoll_wait -1
+#define WITHOUT_epoll_wait(nr) nr
 #endif
 #ifdef SYS_renameat
 #define NR_renameat SYS_renameat
@@ -49,6 +53,7 @@
 	{.name = n, .nr = number, .error = err, .why = reason},
 #define CALL(name, why) BARE(#name, SYS_##name, 0, why)
 #define LEGACY(name, why) BARE(#name, NR_##name, 0, why)
+#define MODERN(name, old, why) BARE(#name, WITHOUT_##old(SYS_##name), 0, why)
 #define CALL_IF(name, why, ...) RULE(#name, SYS_##name, 0, why, __VA_ARGS__)
 #define ANSWER(name, err, why) BARE(#name, SYS_##name, err, why)
 #define ANSWER_IF(name, err, why, ...) RULE(#name, SYS_##name, err, why, __VA_ARGS__)

@@ -102,6 +102,14 @@ TRY(utimes_f, S(utimensat, AT_FDCWD, "/f", NULL, 0))
 TRY(setxattr_user, S(lsetxattr, "/f", "user.x", "y", 1, 0))
 TRY(setxattr_trusted, S(lsetxattr, "/f", "trusted.overlay.opaque", "y", 1, 0))
 TRY(setxattr_path, S(setxattr, "/f", "user.x", "y", 1, 0))
+static int fset(const char *name)
+{
+	int fd = (int)S(openat, AT_FDCWD, "/f", O_RDONLY | O_NOFOLLOW);
+	return fd < 0 ? -1 : (int)S(fsetxattr, fd, name, "y", 1, 0);
+}
+TRY(fsetxattr_user, fset("user.x"))
+TRY(fsetxattr_trusted, fset("trusted.overlay.opaque"))
+TRY(fsetxattr_security, fset("security.bulkhead"))
 TRY(removexattr, S(removexattr, "/f", "user.x"))
 
 /* ---- the store's parts, by its own descriptors ---- */
@@ -341,7 +349,7 @@ const struct attempt attempts[] = {
 	A(read_f), A(write_f), A(write_open_f), A(follow_link), A(follow_absolute), A(mkdir), A(mkfifo),
 	A(mkwhiteout), A(mkchr), A(mkblk), A(mksock), A(symlink), A(link), A(link_fd), A(rename),
 	A(unlink_missing), A(unlink_w), A(chmod_f), A(chown_f), A(utimes_f), A(setxattr_user),
-	A(setxattr_trusted), A(setxattr_path), A(removexattr),
+	A(setxattr_trusted), A(setxattr_path), A(fsetxattr_user), A(fsetxattr_trusted), A(fsetxattr_security), A(removexattr),
 	A(graph_self), A(graph_layers_make), A(graph_stage), A(graph_commit), A(graph_tree_read),
 	A(graph_tree_exec), A(graph_follow), A(graph_opaque), A(graph_fifo), A(graph_containers_read),
 	A(graph_containers_write), A(graph_secrets_read), A(graph_secrets_unlink),

@@ -20,11 +20,13 @@ static ssize_t
 receive(void *p, size_t n)
 {
 	struct pollfd in = {.fd = SANDBOX_FD_CONTROL, .events = POLLIN};
+	struct iovec io = {p, n};
+	struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
 
 	while (poll(&in, 1, -1) < 0)
 		if (errno != EINTR)
 			return -1;
-	return recvfrom(SANDBOX_FD_CONTROL, p, n, 0, NULL, NULL);
+	return recvmsg(SANDBOX_FD_CONTROL, &m, 0);
 }
 
 static int
@@ -79,7 +81,9 @@ main(void)
 	for (int fd = 0; fd < 32; fd++)
 		kept |= (uint32_t)(fcntl(fd, F_GETFD) >= 0) << fd;
 	for (;;) {
-		if (sendto(SANDBOX_FD_CONTROL, &p, sizeof p, MSG_NOSIGNAL, NULL, 0) < 0)
+		struct iovec io = {&p, sizeof p};
+		struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
+		if (sendmsg(SANDBOX_FD_CONTROL, &m, MSG_NOSIGNAL) < 0)
 			return 4;
 		if (receive(&p, sizeof p) != (ssize_t)sizeof p)
 			return 0;
