@@ -2,6 +2,9 @@
 it was, and a good pull beside it that succeeds."""
 import re
 
+import images
+import mkimage
+
 MAY_BE_MADE = re.compile(r"\.has-mount-program|bulkhead.*")
 
 
@@ -11,8 +14,13 @@ class Ground:
     def __init__(self, t, disk=False):
         self.t, self.server, self.good = t, t.scripted(), t.real()
         self.store = t.store(disk)
-        t.pull(self.store, self.good.push(t.image("tiny"), "attack/base"))
-        self.count = 0
+        self.base = self.made("base")  # shares no layer with any image under attack
+        self.beside = self.made("beside")
+        t.pull(self.store, self.good.push(self.base, "attack/base"))
+
+    def made(self, label):
+        tar = images.base(self.t.session).add("opt/" + label, label)
+        return mkimage.Image([mkimage.layer(tar)], cmd=["/bin/hello", "hello"])
 
     def refused(self, ref, code, *args, says=None, timeout=90, config=None, beside=True):
         """Pulls `ref`, which must fail with `code` (or one of them) and change nothing."""
@@ -48,8 +56,8 @@ class Ground:
 
     def good_pull(self):
         """Another image arrives and runs out of the same store, and goes again."""
-        t, self.count = self.t, self.count + 1
-        ref = self.good.push(t.image("docker"), "attack/good")
+        t = self.t
+        ref = self.good.push(self.beside, "attack/good")
         t.pull(self.store, "-q", ref)
         t.bulkhead(self.store, "rmi", ref)
 

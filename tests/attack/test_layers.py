@@ -1,5 +1,6 @@
 """Hostile layers: archives that climb out, lie about their structure, or never end."""
 import os
+import shutil
 
 from harness import test
 from common import Ground
@@ -17,6 +18,7 @@ class Sentinel:
 
     def __init__(self, t):
         self.root = t.folder + "/outside"
+        shutil.rmtree(self.root, ignore_errors=True)
         os.makedirs(self.root + "/etc")
         with open(self.root + "/etc/shadow", "w") as file:
             file.write("sentinel")
