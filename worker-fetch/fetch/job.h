@@ -8,7 +8,7 @@
 #include "worker-fetch/fetch/transfer.h"
 
 #define FETCH_TOKENS 254 /* of one fetcher's life */
-#define FETCH_JOBS 128	/* at once */
+#define FETCH_JOBS 128	 /* at once */
 
 enum job_kind { JOB_DOCUMENT, JOB_LAYER, JOB_TOKEN };
 
@@ -71,6 +71,13 @@ void jobs_progress(struct fetcher *f);
 
 /* Frees the answered ones, or all. */
 void jobs_sweep(struct fetcher *f, bool all);
+
+/* Ends a job with a reason that needs no place: the frontend names the origin. */
+void job_fail(struct job *j, enum err_class code, const char *text);
+
+/* What a job's transfer calls (answer.c): see transfer_request. */
+int job_sink(void *arg, struct span bytes);
+void job_done(void *arg, const struct transfer_result *r);
 
 /* A registry token for this fetcher. false when there are too many. */
 bool fetcher_add_token(struct fetcher *f, const char *token) MUST_CHECK;
