@@ -203,6 +203,9 @@ int
 main(int argc, char **argv)
 {
 	struct err e = {0};
+
+	/* Whole lines at once: the service writes to the same terminal. */
+	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	int code = run(argc, argv);
 
 	/* A result that never arrived is a failure, also of a command that did its work.

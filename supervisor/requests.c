@@ -16,8 +16,8 @@ room_refuse(struct room_entry *asker, enum room room, uint64_t pull, uint64_t to
 	struct ipc_msg m = IPC_MSG(refused, .room = room, .pull = pull, .token = token,
 	    .text = span_str(span_escape(span_str(text), safe, sizeof(safe))));
 
-	supervisor_log(
-	    asker->s, 4, "%s for %s: %s", room_name(room), asker->profile->name, text);
+	supervisor_log(asker->s, asker->s->stopping ? 7 : 4, "%s for %s: %s",
+	    room_name(room), asker->profile->name, text);
 	port_send(&asker->control, &m);
 }
 

@@ -39,6 +39,7 @@ room_free(struct room_entry *r)
 void
 room_kill(struct room_entry *r)
 {
+	r->killed = true;
 	syscall(SYS_pidfd_send_signal, r->sandbox.pidfd, SIGKILL, NULL, 0);
 }
 
@@ -100,7 +101,7 @@ rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel chann
 static void
 room_fail(struct room_entry *r, const char *why)
 {
-	supervisor_log(r->s, 3, "%s: %s", r->profile->name, why);
+	supervisor_log(r->s, r->killed ? 7 : 3, "%s: %s", r->profile->name, why);
 	if (r->idle)
 		status_room(r, why);
 	room_kill(r);

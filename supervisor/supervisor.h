@@ -41,7 +41,8 @@ struct room_entry {
 	struct port control;
 	struct loop_source ended; /* the pidfd */
 	uint64_t pull, token;
-	bool ready; /* HELLO came and /proc agrees with the table */
+	bool ready;  /* HELLO came and /proc agrees with the table */
+	bool killed; /* by us: what else goes wrong with it is no news */
 	struct pending peers[ROOM_PEERS];
 	unsigned npeers;
 	struct fetch_info *fetch; /* of FETCH and DIAL; owned */
