@@ -88,6 +88,7 @@
 
 /* Concurrency. */
 #define LIMIT_LAYERS_IN_FLIGHT 3 /* of one pull */
+#define LIMIT_LAYERS_IN_FLIGHT_ALL 8 /* of all pulls: three rooms each */
 #define LIMIT_ROOMS 64		 /* alive at once, the size of a uid block */
 
 #endif

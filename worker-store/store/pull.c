@@ -225,6 +225,7 @@ pulls_reap(struct keeper *room)
 		*at = p->next;
 		pull_free(p);
 	}
+	layers_step_all(room);
 	erase_kick(room);
 }
 

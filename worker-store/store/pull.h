@@ -71,6 +71,7 @@ struct pull {
 	size_t n_layers;
 	struct pull_layer *layers;
 	bool layers_begun;
+	bool committing;
 	unsigned restarts;
 	struct job commit;
 	struct commit_staged docs;
@@ -116,6 +117,7 @@ void pull_judge(struct pull *p, const uint8_t digest[DIGEST_BYTES]);
 /* pull_layers.c */
 /* Starts what may start; after each change of a layer, and when the janitor is ready. */
 void layers_step(struct pull *p);
+void layers_step_all(struct keeper *room); /* of every pull that is at its layers */
 void layers_begin(struct pull *p);
 void layers_kill(struct pull *p);
 bool layers_alive(const struct pull *p);

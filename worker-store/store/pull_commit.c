@@ -85,6 +85,7 @@ commit_begin(struct pull *p)
 	struct commit_request rq;
 	struct err e = {0};
 
+	p->committing = true;
 	pull_progress(p, p->n_layers, STAGE_COMMIT, 0);
 	request_make(p, &rq, layers);
 	store_commit_drop(&p->room->store, &p->docs);

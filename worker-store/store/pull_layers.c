@@ -132,7 +132,7 @@ check_gone(struct helper *h)
 	}
 	l->step = STEP_DONE;
 	layer_tell(l, LAYER_DONE, 0);
-	layers_step(l->pull);
+	layers_step_all(l->pull->room);
 }
 
 static void
@@ -317,28 +317,48 @@ layer_start(struct pull_layer *l)
 
 /* ---- all of them ---- */
 
+static size_t
+layers_count(const struct pull *p, enum layer_step a, enum layer_step b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_layers; i++)
+		n += p->layers[i].step == a || p->layers[i].step == b;
+	return n;
+}
+
 void
 layers_step(struct pull *p)
 {
-	size_t flying = 0, done = 0;
+	size_t flying = layers_count(p, STEP_STARTED, STEP_CHECKING), all = 0;
+	bool done = layers_count(p, STEP_DONE, STEP_PRESENT) == p->n_layers;
 
-	for (size_t i = 0; i < p->n_layers; i++) {
-		enum layer_step s = p->layers[i].step;
-		flying += s == STEP_STARTED || s == STEP_CHECKING;
-		done += s == STEP_DONE || s == STEP_PRESENT;
-	}
-	if (done < p->n_layers && !janitor_ready(p->room))
+	if (p->ended || p->committing)
+		return;
+	if (!done && !janitor_ready(p->room))
 		return; /* it calls again */
-	for (size_t i = 0; i < p->n_layers && flying < LIMIT_LAYERS_IN_FLIGHT; i++) {
-		if (p->ended)
-			return;
-		if (p->layers[i].step == STEP_WAITING) {
-			layer_start(&p->layers[i]);
-			flying++;
-		}
+	for (struct pull *q = p->room->pulls; q; q = q->next)
+		all += q->ended ? 0 : layers_count(q, STEP_STARTED, STEP_CHECKING);
+	for (size_t i = 0; i < p->n_layers && flying < LIMIT_LAYERS_IN_FLIGHT &&
+			   all < LIMIT_LAYERS_IN_FLIGHT_ALL && !p->ended;
+	     i++) {
+		if (p->layers[i].step != STEP_WAITING)
+			continue;
+		layer_start(&p->layers[i]);
+		flying++;
+		all++;
 	}
-	if (done == p->n_layers && !p->ended)
+	if (done)
 		commit_begin(p);
+}
+
+/* One that had to wait for another pull's layers goes on. */
+void
+layers_step_all(struct keeper *room)
+{
+	for (struct pull *p = room->pulls; p; p = p->next)
+		if (p->layers_begun)
+			layers_step(p);
 }
 
 static void
@@ -387,6 +407,7 @@ layers_begin(struct pull *p)
 		layer_tell(&p->layers[i],
 		    p->layers[i].step == STEP_PRESENT ? LAYER_PRESENT : LAYER_WAITING, 0);
 	p->layers_begun = true;
+	p->committing = false;
 	layers_step(p);
 }
 
