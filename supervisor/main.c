@@ -122,7 +122,8 @@ supervisor_prepare(struct supervisor *s, struct err *e)
 	struct sandbox_options o = {.programs = programs,
 	    .uids = UID_LOCKS,
 	    .uid_base = UIDS_BASE,
-	    .allow_degraded = DEGRADED_KERNEL | DEGRADED_SECCOMP | DEGRADED_LANDLOCK};
+	    .allow_degraded = DEGRADED_KERNEL | DEGRADED_SECCOMP | DEGRADED_LANDLOCK |
+		DEGRADED_APPLY_USERNS};
 	r = sandbox_host_init(&s->host, &o, e);
 	if (r == 0)
 		r = settings_read(&s->settings, &s->host, &s->secrets, e);

@@ -170,11 +170,29 @@ on_end(struct room_entry *r, struct ipc_msg *m)
 	return 0;
 }
 
+/* A room that has been taken over must not fill the node's disk with lines. */
+static bool
+may_log(struct room_entry *r)
+{
+	uint64_t second = loop_now() / 1000;
+
+	if (r->log_second != second) {
+		r->log_second = second;
+		r->log_lines = 0;
+	}
+	if (++r->log_lines == LIMIT_LOG_LINES + 1)
+		supervisor_log(r->s, 4, "%s: logs more than %u lines a second: dropped",
+		    r->profile->name, LIMIT_LOG_LINES);
+	return r->log_lines <= LIMIT_LOG_LINES;
+}
+
 static int
 on_log(struct room_entry *r, struct ipc_msg *m)
 {
 	char text[LIMIT_LOG_TEXT + 1];
 
+	if (!may_log(r))
+		return 0;
 	span_escape(m->log.text, text, sizeof(text));
 	supervisor_log(r->s, (unsigned)m->log.level, "%s: %s", r->profile->name, text);
 	return 0;

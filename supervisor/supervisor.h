@@ -48,6 +48,8 @@ struct room_entry {
 	struct fetch_info *fetch; /* of FETCH and DIAL; owned */
 	char landlock[513];
 	unsigned landlock_abi;
+	uint64_t log_second; /* of the last line it logged ... */
+	unsigned log_lines;  /* ... and how many in that second */
 	bool idle, counted; /* started for `status` alone; its word has come */
 };
 

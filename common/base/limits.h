@@ -76,6 +76,7 @@
 #define LIMIT_MESSAGE_FDS 4
 #define LIMIT_MESSAGE_FIELDS 24
 #define LIMIT_LOG_TEXT 4096
+#define LIMIT_LOG_LINES 64u /* of one room in one second */
 
 /* Time, in seconds. */
 #define LIMIT_DIAL_SECONDS 12	   /* name resolution and connect together */
