@@ -70,6 +70,12 @@ harness_fill(struct harness *h)
 void
 harness_open(struct harness *h)
 {
+	harness_open_with(h, 0);
+}
+
+void
+harness_open_with(struct harness *h, unsigned allow_degraded)
+{
 	static const char *const parts[] = {"graph", "run", "uids", "programs"};
 	char self[4096], path[200];
 	struct err e = {0};
@@ -99,8 +105,10 @@ harness_open(struct harness *h)
 		if (name)
 			assert_int_equal(symlink(self, path), 0);
 	}
-	struct sandbox_options o = {
-	    .programs = h->programs, .uids = h->uids, .uid_base = TEST_UID_BASE};
+	struct sandbox_options o = {.programs = h->programs,
+	    .uids = h->uids,
+	    .uid_base = TEST_UID_BASE,
+	    .allow_degraded = allow_degraded};
 	if (sandbox_host_init(&h->host, &o, &e) < 0)
 		fail_msg("%s", e.text);
 	if (sandbox_graph(&h->host, h->graph, h->run, &e) < 0)

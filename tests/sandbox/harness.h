@@ -15,6 +15,7 @@ struct harness {
 /* Needs root; exits the program with 77 (skipped) otherwise. Once a process: it changes
  * the process's namespaces. */
 void harness_open(struct harness *h);
+void harness_open_with(struct harness *h, unsigned allow_degraded);
 void harness_close(struct harness *h);
 
 /* (Re)makes the graph root's content that the attempts know. */
