@@ -124,6 +124,8 @@ bool helper_refused(struct keeper *room, const struct msg_refused *r);
 
 /* query.c. Negative: the frontend broke the protocol. */
 int query_message(struct keeper *room, struct ipc_msg *m);
+/* Answers any request of the frontend with this error. */
+int query_refuse(struct keeper *room, struct ipc_msg *m, const struct err *e);
 void query_reap(struct keeper *room);
 
 #endif

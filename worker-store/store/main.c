@@ -17,6 +17,9 @@ enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
 #define STOP_MS \
 	10000 /* for rooms to end and the trash to be removed, once told to stop */
 
+/* Why this graph root cannot be used; every request is answered with it. */
+static struct err unusable;
+
 static struct keeper room = {
     .graph = SANDBOX_FD_STORE_GRAPH, .run = SANDBOX_FD_STORE_RUN};
 
@@ -112,7 +115,6 @@ sweep_failed(struct job *j, const struct err *e)
 static int
 setup(const struct msg_setup_store *m)
 {
-	struct err e = {0};
 	struct ipc_msg key = IPC_MSG(access_key);
 
 	if (!span_to_str(m->graph_root, room.graph_root, sizeof(room.graph_root)))
@@ -121,13 +123,16 @@ setup(const struct msg_setup_store *m)
 	room.max_image = m->max_image;
 	room.sweep_only = m->sweep_only;
 	memcpy(room.policy, m->policy, sizeof(room.policy));
-	if (store_open(&room.store, room.graph, room.run, -1, &e) < 0) {
-		room_log(&room, LOG_ERROR, "%s", e.text);
-		return -EIO;
+	if (!unusable.code)
+		(void)!store_open(&room.store, room.graph, room.run, -1, &unusable);
+	room.control.chan.phase = IPC_RUN;
+	if (unusable.code) {
+		if (room.sweep_only)
+			loop_quit(&room.loop);
+		return 0;
 	}
 	memcpy(key.access_key.key, room.store.key, sizeof(room.store.key));
 	port_send(&room.control, &key);
-	room.control.chan.phase = IPC_RUN;
 	room.sweep = (struct job){.run = sweep_run, .failed = sweep_failed};
 	job_add(&room, &room.sweep);
 	return 0;
@@ -136,6 +141,8 @@ setup(const struct msg_setup_store *m)
 static int
 frontend_message(struct port *p, struct ipc_msg *m)
 {
+	if (unusable.code)
+		return query_refuse(&room, m, &unusable);
 	return m->type == MSG_pull || m->type == MSG_cancel ? pull_message(&room, m)
 							    : query_message(&room, m);
 }
@@ -214,7 +221,10 @@ warm_up(void *arg, struct err *e)
 	umask(022);
 	if (sha256(span_str("warm"), hash) < 0)
 		return err_set(e, ERR_INTERNAL, "cannot start libcrypto");
-	return store_prepare(SANDBOX_FD_STORE_GRAPH, e);
+	/* A graph root that is not fit is told to who asks for something, not to who
+	 * starts us. */
+	(void)!store_prepare(SANDBOX_FD_STORE_GRAPH, &unusable);
+	return 0;
 }
 
 static int
@@ -248,7 +258,8 @@ main(void)
 		return EXIT_FAILED;
 	if (loop_run(&room.loop) < 0)
 		return EXIT_FAILED;
-	pulls_reap(&room);
+	if (!unusable.code)
+		pulls_reap(&room);
 	store_close(&room.store);
 	if (port_is_open(&room.control) && chan_flush(&room.control.chan) < 0)
 		return EXIT_FAILED;

@@ -336,8 +336,8 @@ pull_begin(struct keeper *room, const struct msg_pull *m)
 		return 0;
 	else if (p->mode == PULL_NEVER)
 		pull_fail(p, ERR_NOT_FOUND,
-		    "%s is not in the store, and --policy never asks "
-		    "no registry",
+		    "%s is not in the store, and with --policy never no registry is "
+		    "asked",
 		    p->name);
 	else
 		docs_begin(p);

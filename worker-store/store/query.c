@@ -649,3 +649,19 @@ query_message(struct keeper *room, struct ipc_msg *m)
 		return -1;
 	}
 }
+
+int
+query_refuse(struct keeper *room, struct ipc_msg *m, const struct err *e)
+{
+	char text[2000];
+	struct ipc_msg end = IPC_MSG(pull_end, .pull = m->pull.pull, .code = e->code,
+	    .text = span_str(span_escape(span_str(e->text), text, sizeof(text))));
+
+	if (m->type == MSG_pull)
+		return port_send(&room->frontend, &end);
+	if (m->type == MSG_cancel)
+		return 0;
+	/* `req` is the first field of every query. */
+	done(room, m->images.req, e->code, e->text);
+	return 0;
+}
