@@ -730,6 +730,31 @@ test_layer_too_large(void **state)
 	bad_answer(w, &m, ERR_CONTENT);
 }
 
+/* The layers behind the refused one hold no descriptors yet, number 0 least of all. */
+static void
+test_first_of_two_too_large(void **state)
+{
+	static const uint8_t gzip[2] = {COMPRESSION_GZIP, COMPRESSION_GZIP};
+	struct world *w = *state;
+	uint8_t digests[64] = {1};
+	struct ipc_msg m;
+
+	int null = open("/dev/null", O_RDONLY);
+	if (null > 0)
+		close(null);
+	assert_true(fcntl(0, F_GETFD) >= 0);
+	manifest_answer(w, &m);
+	m.manifest_answer.digests = span_of(digests, sizeof(digests));
+	m.manifest_answer.compressions = span_of(gzip, sizeof(gzip));
+	m.manifest_answer.sizes.n = 2;
+	m.manifest_answer.sizes.v[0] = w->k.max_layer + 1;
+	m.manifest_answer.sizes.v[1] = 1;
+	bad_answer(w, &m, ERR_CONTENT);
+	spin(w, 20);
+	assert_null(w->k.pulls);
+	assert_true(fcntl(0, F_GETFD) >= 0);
+}
+
 static void
 test_document_room_says_no(void **state)
 {
@@ -1132,6 +1157,7 @@ main(void)
 	    T(test_config_for_index),
 	    T(test_uneven_manifest),
 	    T(test_layer_too_large),
+	    T(test_first_of_two_too_large),
 	    T(test_document_room_says_no),
 	    T(test_diff_id_count),
 	    T(test_platform),

@@ -182,11 +182,12 @@ layers_take(struct pull *p, const struct msg_manifest_answer *a)
 	if (!p->layers)
 		return -1;
 	p->n_layers = n;
+	/* All of them before the first refusal: the pull's end drops every layer. */
+	for (size_t i = 0; i < n; i++)
+		p->layers[i] = (struct pull_layer){
+		    .pull = p, .index = (uint32_t)i, .staged = STAGED_NONE};
 	for (size_t i = 0; i < n; i++) {
 		struct pull_layer *l = &p->layers[i];
-		l->pull = p;
-		l->index = (uint32_t)i;
-		l->staged = STAGED_NONE;
 		l->size = a->sizes.v[i];
 		l->compression = a->compressions.p[i];
 		memcpy(l->digest, a->digests.p + i * DIGEST_BYTES, DIGEST_BYTES);
