@@ -102,10 +102,11 @@ static void
 fetcher_ended(struct port *port, const char *why)
 {
 	struct fetcher *f = port->arg;
+	struct pull *p = f->pull;
 
-	if (why && !f->pull->ended)
-		pull_fail(f->pull, ERR_NETWORK, "a fetcher broke the protocol: %s", why);
-	fetcher_free(f);
+	fetcher_free(f); /* first: the end of the pull frees all that are left */
+	if (why && !p->ended)
+		pull_fail(p, ERR_NETWORK, "a fetcher broke the protocol: %s", why);
 }
 
 void
