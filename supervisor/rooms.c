@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define STATUS_VIOLATED 2
+
 void
 fetch_info_free(struct fetch_info *f)
 {
@@ -101,7 +103,11 @@ rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel chann
 static void
 room_fail(struct room_entry *r, const char *why)
 {
-	supervisor_log(r->s, r->killed ? 7 : 3, "%s: %s", r->profile->name, why);
+	/* At the end the store takes away what the janitor was about to stand on. */
+	bool news = !r->killed &&
+		    !(r->s->stopping && r->profile->mode == SANDBOX_MODE_REMOVE);
+
+	supervisor_log(r->s, news ? 3 : 7, "%s: %s", r->profile->name, why);
 	if (r->idle)
 		status_room(r, why);
 	room_kill(r);
@@ -154,8 +160,10 @@ control_ended(struct port *p, const char *why)
 	struct room_entry *r = p->arg;
 
 	port_release(p);
-	if (why)
-		room_fail(r, why);
+	if (!why)
+		return;
+	r->violated = true;
+	room_fail(r, why);
 }
 
 /* The first packet: HELLO, or the report of a child that did not come as far as its
@@ -188,15 +196,20 @@ static void
 control_drain(struct room_entry *r)
 {
 	struct ipc_msg m;
-	const char *why;
+	const char *why = NULL;
+	int rc = 0;
 
 	if (r->early.fd >= 0)
 		early_ready(&r->early, EPOLLIN);
-	while (port_is_open(&r->control) && chan_recv(&r->control.chan, &m, &why) == 0) {
-		if (control_message(&r->control, &m) < 0)
+	while (port_is_open(&r->control) && rc == 0) {
+		rc = chan_recv(&r->control.chan, &m, &why);
+		if (rc != 0)
 			break;
+		rc = control_message(&r->control, &m);
 		ipc_msg_release(&m);
 	}
+	if (rc == -EPROTO && port_is_open(&r->control))
+		control_ended(&r->control, why ? why : "sent what cannot be");
 }
 
 static void
@@ -212,6 +225,9 @@ room_ended(struct loop_source *source, uint32_t events)
 	if (rc < 0)
 		supervisor_log(
 		    r->s, 3, "%s: cannot be reaped: %s", r->profile->name, strerror(-rc));
+	/* One that answered, broke the rules and ended before it could be killed. */
+	if (r->violated && status == 0)
+		status = STATUS_VIOLATED;
 	room_gone(r, status);
 	room_free(r);
 }

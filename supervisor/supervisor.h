@@ -42,6 +42,7 @@ struct room_entry {
 	struct loop_source ended; /* the pidfd */
 	uint64_t pull, token;
 	bool ready;  /* HELLO came and /proc agrees with the table */
+	bool violated; /* broke the protocol: has failed, whatever its exit status */
 	bool killed; /* by us: what else goes wrong with it is no news */
 	struct pending peers[ROOM_PEERS];
 	unsigned npeers;
