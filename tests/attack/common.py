@@ -22,8 +22,10 @@ class Ground:
         tar = images.base(self.t.session).add("opt/" + label, label)
         return mkimage.Image([mkimage.layer(tar)], cmd=["/bin/hello", "hello"])
 
-    def refused(self, ref, code, *args, says=None, timeout=90, config=None, beside=True):
-        """Pulls `ref`, which must fail with `code` (or one of them) and change nothing."""
+    def refused(self, ref, code, *args, says=None, timeout=90, config=None, beside=True,
+                logs=None):
+        """Pulls `ref`, which must fail with `code` (or one of them) and change nothing. logs: lines
+        beside the message that may be there."""
         t, store = self.t, self.store
         before = store.snapshot()
         job = t.start(t.bulkhead_argv(store, "pull", "--tls-verify=false", "--progress", "none",
@@ -33,6 +35,7 @@ class Ground:
         t.ok(result.code in codes, "exit %s, wanted %s\n%s" % (result.code, codes, result))
         t.eq(result.out, "", "stdout")
         lines = result.err.strip().split("\n")
+        lines = [l for l in lines if not (logs and re.match(logs, l))] or [""]
         t.ok(lines[0].strip(), "no message", result)
         t.ok(len(lines) == 1 or all(l.startswith((" ", "\t")) for l in lines[1:]),
              "more than one line:", result)

@@ -1,0 +1,254 @@
+/* An applier that its layer has taken over, in each of the three modes. It may make of
+ * its own tree what it likes as long as that tree and its tar-split agree; it reaches
+ * nothing else. The tests' layer has a file opt/liar; "/" is the layer. */
+#include "tests/attack/liars/liar.h"
+
+#include "worker-store/apply/apply.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TARGET "opt/liar"
+
+int __real_apply_untar(int, int, const struct apply_source *, const struct apply_limits *,
+    struct apply_result *, struct err *);
+int __wrap_apply_untar(int, int, const struct apply_source *, const struct apply_limits *,
+    struct apply_result *, struct err *);
+int __real_apply_remove(int, uint64_t *, struct err *);
+int __wrap_apply_remove(int, uint64_t *, struct err *);
+
+/* ---- what it says ---- */
+
+static bool
+more_bytes(struct chan *c, struct ipc_msg *m)
+{
+	m->applied.bytes++;
+	return true;
+}
+
+static bool
+nothing(struct chan *c, struct ipc_msg *m)
+{
+	return false;
+}
+
+static bool
+twice(struct chan *c, struct ipc_msg *m)
+{
+	liar_say(c, m);
+	return true;
+}
+
+static bool
+then_fail(struct chan *c, struct ipc_msg *m)
+{
+	liar_say(c, m);
+	_exit(1);
+}
+
+/* The word of another mode. */
+static bool
+checked_instead(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg lie = IPC_MSG(checked, .entries = 1);
+
+	liar_say(c, &lie);
+	return true;
+}
+
+static bool
+erased_instead(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg lie = IPC_MSG(erased, .entries = 1);
+
+	liar_say(c, &lie);
+	return true;
+}
+
+static bool
+opaque(struct chan *c, int fd)
+{
+	struct ipc_msg lie = IPC_MSG(opaque);
+
+	if (fd < 0)
+		abort();
+	lie.fds[0] = fd;
+	lie.nfds = 1;
+	liar_say(c, &lie);
+	return true;
+}
+
+static bool
+opaque_early(struct chan *c, struct ipc_msg *m)
+{
+	return opaque(c, open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+static bool
+opaque_socket(struct chan *c, struct ipc_msg *m)
+{
+	return opaque(c, c->fd);
+}
+
+static bool
+opaque_file(struct chan *c, struct ipc_msg *m)
+{
+	return opaque(c, open("/" TARGET, O_RDONLY | O_CLOEXEC));
+}
+
+static bool
+opaque_path(struct chan *c, struct ipc_msg *m)
+{
+	return opaque(c, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+static bool
+opaque_late(struct chan *c, struct ipc_msg *m)
+{
+	liar_say(c, m);
+	opaque_early(c, m);
+	return false;
+}
+
+static bool
+odd_owners(struct chan *c, struct ipc_msg *m)
+{
+	m->checked.uids = span_str("abc");
+	return true;
+}
+
+static bool
+unsorted_owners(struct chan *c, struct ipc_msg *m)
+{
+	m->checked.gids = span_str("bbbbaaaa");
+	return true;
+}
+
+static bool
+failed_without_class(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg lie = IPC_MSG(
+	    apply_failed, .code = 0, .text = span_str("\x1b[2Jfine\nbulkhead: pulled"));
+
+	*m = lie;
+	return true;
+}
+
+static bool
+wants_rooms(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg lie = IPC_MSG(want_apply, .mode = APPLY_ERASE, .pull = 1);
+
+	lie.fds[0] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	lie.nfds = 1;
+	liar_say(liar_chan(CH_control), &lie);
+	return true;
+}
+
+/* ---- what it does ---- */
+
+/* Reads all and counts right, makes nothing. */
+static int
+swallow(const struct apply_source *source, struct apply_result *result)
+{
+	const uint8_t *p;
+	ssize_t n;
+
+	while ((n = source->next(source->arg, &p)) > 0)
+		result->bytes += (uint64_t)n;
+	return n < 0 ? (int)n : 0;
+}
+
+static int
+must(int r)
+{
+	if (r < 0)
+		abort();
+	return r;
+}
+
+static void
+spoil(int root)
+{
+	if (liar_is("file-gone"))
+		must(unlinkat(root, TARGET, 0));
+	else if (liar_is("file-shorter"))
+		must(ftruncate(must(openat(root, TARGET, O_WRONLY)), 1));
+	else if (liar_is("file-is-link"))
+		must(unlinkat(root, TARGET, 0) + symlinkat("/etc/passwd", root, TARGET));
+	else if (liar_is("folder-is-link")) {
+		must(unlinkat(root, TARGET, 0));
+		must(unlinkat(root, "opt", AT_REMOVEDIR));
+		must(symlinkat("/bin", root, "opt"));
+	} else if (liar_is("file-is-folder"))
+		must(unlinkat(root, TARGET, 0) + mkdirat(root, TARGET, 0755));
+}
+
+int
+__wrap_apply_untar(int root, int side, const struct apply_source *source,
+    const struct apply_limits *limits, struct apply_result *result, struct err *err)
+{
+	if (liar_is("nothing-made"))
+		return swallow(source, result);
+	int r = __real_apply_untar(root, side, source, limits, result, err);
+	if (r == 0)
+		spoil(root);
+	if (r == 0 && liar_is("side-garbage"))
+		must((int)write(side, "\xff\xff\xff\xff garbage", 12));
+	if (r == 0 && liar_is("side-again"))
+		must((int)pwrite(side, "ABCDEFGH", 8, 0));
+	return r;
+}
+
+int
+__wrap_apply_remove(int root, uint64_t *removed, struct err *err)
+{
+	if (!liar_is("nothing-removed"))
+		return __real_apply_remove(root, removed, err);
+	*removed = 1;
+	return 0;
+}
+
+const struct lie liar_lies[] = {
+    {"more-bytes", MSG_applied, more_bytes},
+    {"nothing-said", MSG_applied, nothing},
+    {"twice", MSG_applied, twice},
+    {"then-fail", MSG_applied, then_fail},
+    {"checked-instead", MSG_applied, checked_instead},
+    {"erased-instead", MSG_applied, erased_instead},
+    {"untar-opaque", MSG_applied, opaque_early},
+    {"failed-without-class", MSG_applied, failed_without_class},
+    {"wants-rooms", MSG_applied, wants_rooms},
+    {"check-nothing-said", MSG_checked, nothing},
+    {"check-twice", MSG_checked, twice},
+    {"check-then-fail", MSG_checked, then_fail},
+    {"opaque-socket", MSG_checked, opaque_socket},
+    {"opaque-file", MSG_checked, opaque_file},
+    {"opaque-path", MSG_checked, opaque_path},
+    {"opaque-late", MSG_checked, opaque_late},
+    {"odd-owners", MSG_checked, odd_owners},
+    {"unsorted-owners", MSG_checked, unsorted_owners},
+    {"check-wants-rooms", MSG_checked, wants_rooms},
+    {"nothing-made", 0, NULL},
+    {"file-gone", 0, NULL},
+    {"file-shorter", 0, NULL},
+    {"file-is-link", 0, NULL},
+    {"folder-is-link", 0, NULL},
+    {"file-is-folder", 0, NULL},
+    {"side-garbage", 0, NULL},
+    {"side-again", 0, NULL},
+    {"nothing-removed", 0, NULL},
+    {0},
+};
+
+void
+liar_heard(struct chan *c, const struct ipc_msg *m)
+{
+}
+
+void
+liar_slot(struct ring *r, uint8_t *slot, size_t n)
+{
+}

@@ -1,0 +1,115 @@
+/* A verdict room that a hostile signature has taken over: it may turn the verdict on its
+ * own name and manifest, and no other. */
+#include "tests/attack/liars/liar.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool
+accepts(struct chan *c, struct ipc_msg *m)
+{
+	m->verdict.accept = 1;
+	return true;
+}
+
+static bool
+other_name(struct chan *c, struct ipc_msg *m)
+{
+	m->verdict.name = span_str("registry.example/trusted/name:latest");
+	return accepts(c, m);
+}
+
+static bool
+other_digest(struct chan *c, struct ipc_msg *m)
+{
+	m->verdict.digest[31] ^= 1;
+	return accepts(c, m);
+}
+
+static bool
+other_policy(struct chan *c, struct ipc_msg *m)
+{
+	m->verdict.policy[0] ^= 1;
+	return accepts(c, m);
+}
+
+static bool
+twice(struct chan *c, struct ipc_msg *m)
+{
+	accepts(c, m);
+	liar_say(c, m);
+	return true;
+}
+
+static bool
+other_name_first(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg lie = *m;
+
+	other_name(c, &lie);
+	liar_say(c, &lie);
+	return true;
+}
+
+static bool
+then_crash(struct chan *c, struct ipc_msg *m)
+{
+	accepts(c, m);
+	liar_say(c, m);
+	abort();
+}
+
+static bool
+then_fail(struct chan *c, struct ipc_msg *m)
+{
+	accepts(c, m);
+	liar_say(c, m);
+	_exit(1);
+}
+
+static bool
+nothing(struct chan *c, struct ipc_msg *m)
+{
+	return false;
+}
+
+static bool
+plays_document(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg lie = IPC_MSG(index_answer, .size = 1);
+
+	liar_say(c, &lie);
+	return accepts(c, m);
+}
+
+static bool
+accepts_half(struct chan *c, struct ipc_msg *m)
+{
+	liar_say_raw(c, "\x92\xcc\x91\x81\x01\x01", 6, NULL, 0);
+	return false;
+}
+
+const struct lie liar_lies[] = {
+    {"accepts", MSG_verdict, accepts},
+    {"other-name", MSG_verdict, other_name},
+    {"other-name-first", MSG_verdict, other_name_first},
+    {"other-digest", MSG_verdict, other_digest},
+    {"other-policy", MSG_verdict, other_policy},
+    {"twice", MSG_verdict, twice},
+    {"then-crash", MSG_verdict, then_crash},
+    {"then-fail", MSG_verdict, then_fail},
+    {"nothing", MSG_verdict, nothing},
+    {"plays-document", MSG_verdict, plays_document},
+    {"accepts-half", MSG_verdict, accepts_half},
+    {0},
+};
+
+void
+liar_heard(struct chan *c, const struct ipc_msg *m)
+{
+}
+
+void
+liar_slot(struct ring *r, uint8_t *slot, size_t n)
+{
+}
