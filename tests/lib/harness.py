@@ -97,6 +97,28 @@ def descendants(root=None):
     return found
 
 
+def offspring(root):
+    """pid -> comm of what lives below root; much cheaper than descendants()."""
+    found, queue = {}, [root]
+    while queue:
+        pid = queue.pop()
+        try:
+            with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+                children = [int(p) for p in file.read().split()]
+        except OSError:
+            continue
+        for child in children:
+            try:
+                with open("/proc/%d/stat" % child, errors="replace") as file:
+                    text = file.read()
+            except OSError:
+                continue
+            if text[text.rindex(")") + 2] not in "ZX":
+                found[child] = text[text.index("(") + 1:text.rindex(")")]
+            queue.append(child)
+    return found
+
+
 def reap(known):
     """Orphans come to this subreaper; Popen objects that are known keep their status."""
     for pid, (parent, state, _) in parents().items():
