@@ -48,7 +48,8 @@ leave() {
 	trap - EXIT INT TERM HUP
 	set +e
 	eval "$LEAVE"
-	umount -R -l "$WORK" 2>/dev/null
+	awk -v below="$WORK/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts | sort -r |
+		while read -r place; do umount -l "$place"; done
 	rm -rf --one-file-system "$WORK"
 	give_back
 	exit "$status"
