@@ -110,6 +110,8 @@ stream(struct transfer *t, struct span s)
 		r = t->rq.sink(t->rq.arg, rest);
 	if (r != 0) {
 		t->paused = r > 0;
+		/* What the owner polls for has changed: it must look before we sleep. */
+		t->engine->news = true;
 		return r > 0 ? r
 			     : err_set(&t->err, ERR_INTERNAL,
 				   "the layer's pipeline has ended");

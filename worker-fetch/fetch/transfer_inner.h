@@ -40,7 +40,7 @@ struct transfer_engine {
 	struct transfer_origin origin;
 	struct transfer *list; /* oldest first */
 	unsigned asked;	       /* sockets on their way */
-	bool news;	       /* something ended in this round */
+	bool news;	       /* something ended or paused in this round */
 	uint64_t ask_after;    /* no connection could be had: not again before */
 };
 
