@@ -88,7 +88,8 @@ sweep_run(struct job *j)
 	struct err e = {0};
 
 	int r = store_sweep(&room.store, &room.hold, &e);
-	if (r == -EAGAIN) {
+	if (r == -EAGAIN) { /* a journal has to be read under the locks: queue for them */
+		j->want = HOLD_COMMIT;
 		job_add(&room, j);
 		return;
 	}
