@@ -124,7 +124,7 @@ check_gone(struct helper *h)
 {
 	struct pull_layer *l = h->arg;
 
-	if (l->pull->ended)
+	if (l->pull->ended || l->pull->reason.code)
 		return;
 	if (!l->checked) {
 		layer_failed(l, ROOM_APPLY, ERR_INTERNAL, span_str(""));
@@ -159,6 +159,8 @@ layer_ready(struct pull_layer *l)
 	if (l->pull->ended || l->step != STEP_STARTED || l->hash.alive ||
 	    l->apply.alive || l->inflate.alive)
 		return;
+	if (l->pull->reason.code)
+		return; /* it answered, and then failed: the pull only waits for why */
 	if (!l->hashed || !l->applied) {
 		layer_failed(l, ROOM_HASH, ERR_INTERNAL, span_str(""));
 		return;
@@ -333,7 +335,7 @@ layers_step(struct pull *p)
 	size_t flying = layers_count(p, STEP_STARTED, STEP_CHECKING), all = 0;
 	bool done = layers_count(p, STEP_DONE, STEP_PRESENT) == p->n_layers;
 
-	if (p->ended || p->committing)
+	if (p->ended || p->committing || p->reason.code)
 		return;
 	if (!done && !janitor_ready(p->room))
 		return; /* it calls again */
