@@ -62,6 +62,12 @@ chan_init(struct chan *c, int fd, enum ipc_channel kind, enum room self, enum ro
 	return 0;
 }
 
+static size_t
+out_cost(size_t bytes, unsigned nfds)
+{
+	return sizeof(struct chan_out) + bytes + nfds * CHAN_QUEUE_FD;
+}
+
 static void
 out_free(struct chan_out *o)
 {
@@ -123,7 +129,7 @@ chan_flush(struct chan *c)
 		if (r < 0)
 			return r;
 		c->queue = o->next;
-		c->queued--;
+		c->queued -= out_cost(o->n, o->nfds);
 		if (!c->queue)
 			c->queue_end = &c->queue;
 		out_free(o);
@@ -140,7 +146,9 @@ chan_wants_write(const struct chan *c)
 static int
 chan_enqueue(struct chan *c, const uint8_t *p, size_t n, const struct ipc_msg *m)
 {
-	if (c->queued >= CHAN_QUEUE)
+	size_t cost = out_cost(n, m->nfds);
+
+	if (c->queued + cost > CHAN_QUEUE)
 		return -ENOBUFS;
 	struct chan_out *o = calloc(1, sizeof(*o) + n);
 	if (!o)
@@ -157,7 +165,7 @@ chan_enqueue(struct chan *c, const uint8_t *p, size_t n, const struct ipc_msg *m
 	memcpy(o->bytes, p, n);
 	*c->queue_end = o;
 	c->queue_end = &o->next;
-	c->queued++;
+	c->queued += cost;
 	return 0;
 }
 

@@ -16,13 +16,15 @@ struct chan {
 	unsigned phase;	  /* IPC_START or IPC_RUN; the owner moves it on */
 	uint8_t seen[32]; /* ids received, for ONCE */
 	struct chan_out *queue, **queue_end; /* packets the socket had no room for */
-	size_t queued;
+	size_t queued;			     /* what they cost, as CHAN_QUEUE counts it */
 	uint8_t *packet; /* last packet received: spans of the message point here */
 };
 
-/* Most packets a peer may leave unread before it counts as stuck (chan_send: -ENOBUFS).
- */
-#define CHAN_QUEUE 4096
+/* Most memory that packets which a peer leaves unread may take before it counts as stuck
+ * (chan_send: -ENOBUFS). The list of LIMIT_STORE_RECORDS images goes through it at once.
+ * A descriptor counts as CHAN_QUEUE_FD: 4,096 of them are the limit, too. */
+#define CHAN_QUEUE MiB(64)
+#define CHAN_QUEUE_FD KiB(16)
 
 /* Takes fd over (made non-blocking). Starts in phase IPC_START. 0 or -ENOMEM. */
 int chan_init(
