@@ -2,6 +2,7 @@
  * time, the next process sweeps, and the same request then goes through. */
 #include "tests/store/fixture.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,12 +143,52 @@ test_kill_remove_then_podman(void **state)
 	kill_remove(*state, true);
 }
 
+static struct fixture *breaking;
+
+/* Just before images.json is written: its lock is lost, so its token cannot be. */
+static void
+break_images(int n)
+{
+	int null = n == 31 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+
+	if (null >= 0) {
+		dup2(null, breaking->h.fd[LOCK_IMAGES]);
+		close(null);
+	}
+}
+
+/* The layers' records are there already when the image's cannot be written: all of it
+ * goes again, and the next try goes through. */
+static void
+test_failed_image_record(void **state)
+{
+	struct fixture *f = breaking = *state;
+	struct commit_result res;
+	struct image im;
+
+	image_make(f, &im, "a", 2, true);
+	image_stage(f, &im);
+	store_step = break_images;
+	assert_true(image_commit(f, &im, &res) < 0);
+	store_step = NULL;
+	assert_string_equal(sh(f, 0, "cat @D/G/overlay-layers/layers.json"), "[]");
+	consistent(f);
+	image_free(f, &im);
+	image_make(f, &im, "a", 2, true);
+	image_stage(f, &im);
+	assert_int_equal(image_commit(f, &im, &res), 0);
+	consistent(f);
+	image_free(f, &im);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_kill_commit, fixture_new, fixture_free),
 	    cmocka_unit_test_setup_teardown(test_kill_remove, fixture_new, fixture_free),
+	    cmocka_unit_test_setup_teardown(
+		test_failed_image_record, fixture_new, fixture_free),
 	    cmocka_unit_test_setup_teardown(
 		test_kill_remove_then_podman, fixture_new, fixture_free),
 	};

@@ -389,6 +389,29 @@ publish_image(struct commit *c, const struct image_plan *p)
 	    &c->v.images, c->s->images, FILE_IMAGES, c->h->fd[LOCK_IMAGES], c->e);
 }
 
+/* A new image whose record did not come through leaves nothing: neither its documents nor
+ * layers that only it has. Nobody has seen them, the locks are still held. An error after
+ * the rename leaves all as it is, and so does a second failure. */
+static void
+image_withdraw(struct commit *c, const char *id)
+{
+	CLEANUP(table_free) struct table now = {0};
+	bool any = false;
+
+	if (table_load(&now, TABLE_IMAGES, c->s->images, FILE_IMAGES, NULL) < 0 ||
+	    table_find(&now, span_str(id)) || trash_put(c->s, c->s->images, id) < 0)
+		return;
+	for (size_t i = 0; i < c->rq->n_layers; i++) {
+		struct record *r =
+		    c->is_new[i] ? table_find(&c->v.layers, span_str(c->ids[i])) : NULL;
+		if (r)
+			r->gone = any = true;
+	}
+	if (!any || table_publish(&c->v.layers, c->s->layers, FILE_LAYERS,
+			c->h->fd[LOCK_LAYERS], NULL) == 0)
+		commit_undo(c);
+}
+
 static int
 commit_run(struct commit *c, struct image_plan *p, struct commit_result *res)
 {
@@ -396,6 +419,7 @@ commit_run(struct commit *c, struct image_plan *p, struct commit_result *res)
 
 	int r = commit_load(c);
 	struct record *old = r < 0 ? NULL : table_find(&c->v.images, span_str(res->id));
+	bool fresh = !old;
 	if (r == 0)
 		r = image_plan(p, c->s, c->rq, old, c->e);
 	if (r == 0)
@@ -417,6 +441,8 @@ commit_run(struct commit *c, struct image_plan *p, struct commit_result *res)
 	STEP(21);
 	if (changed)
 		r = publish_image(c, p);
+	if (r < 0 && fresh)
+		image_withdraw(c, p->id);
 	STEP(32);
 	res->changed = changed || c->layers_changed;
 	return r;
