@@ -50,8 +50,11 @@ store_trash_take(struct store *s, char name[16], struct err *e)
 		if (renameat(s->staging, "trash", s->staging, to) < 0)
 			return err_errno(e, errno, "cannot empty the trash");
 		int fresh = dir_make(s->staging, "trash", 0700);
-		if (fresh < 0)
+		if (fresh < 0) { /* a full disk, perhaps: as it was, to be tried again */
+			if (renameat(s->staging, to, s->staging, "trash") < 0)
+				return err_errno(e, errno, "cannot keep the trash");
 			return err_errno(e, -fresh, "cannot make a new trash");
+		}
 		close(s->trash);
 		s->trash = fresh;
 		memcpy(name, to, sizeof(to));
