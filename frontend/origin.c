@@ -89,38 +89,3 @@ registry_of(
 			insecure_lists(insecure, span_str(r->domain), out->url.host);
 	return 0;
 }
-
-/* The last two labels of a host name ("gcr.io" of "eu.gcr.io"); the whole of a shorter
- * one. */
-static const char *
-last_two_labels(const char *host)
-{
-	const char *at = host + strlen(host);
-
-	for (int dots = 0; at > host; at--) {
-		if (at[-1] == '.' && ++dots == 2)
-			break;
-	}
-	return at;
-}
-
-int
-realm_may_see_secret(const struct url *registry, const struct url *realm, struct err *e)
-{
-	char from[URL_TEXT_MAX], to[URL_TEXT_MAX];
-
-	int r = url_may_lead(registry, realm, e);
-	if (r < 0)
-		return r;
-	if (strcmp(registry->host, realm->host) == 0)
-		return 0;
-	if (host_is_loopback(registry->host) && host_is_loopback(realm->host))
-		return 0;
-	if (!registry->literal && !realm->literal &&
-	    strcmp(last_two_labels(registry->host), last_two_labels(realm->host)) == 0)
-		return 0;
-	return err_set(e, ERR_AUTH,
-	    "%s wants the credentials sent to %s, another site: refused; log in to that "
-	    "server's own registry, or pull without credentials",
-	    url_origin(registry, from, sizeof(from)), url_origin(realm, to, sizeof(to)));
-}

@@ -22,11 +22,4 @@ int registry_of(const struct ref *r, struct span insecure, struct registry *out,
 /* Whether the host is loopback by its spelling: localhost, 127.0.0.0/8, ::1. */
 bool host_is_loopback(const char *host);
 
-/* Whether a token server may be sent the registry's secret: never from https to http; and
- * only to the registry's own host, or one that shares its last two labels, or from a
- * loopback registry to loopback. Without a secret any server that url_may_lead allows may
- * be asked. 0, or ERR_AUTH. */
-int realm_may_see_secret(
-    const struct url *registry, const struct url *realm, struct err *e) MUST_CHECK;
-
 #endif

@@ -46,7 +46,7 @@ token_begin(struct pull *p, const struct msg_challenge *c)
 		return;
 	}
 	bool secret = p->auth_source != AUTH_NONE;
-	int r = secret ? realm_may_see_secret(&p->home->origin, &p->realm, &e)
+	int r = secret ? url_may_see_secret(&p->home->origin, &p->realm, &e)
 		       : url_may_lead(&p->home->origin, &p->realm, &e);
 	if (r < 0) {
 		pull_fail(p, e.code, "%s", e.text);

@@ -3,6 +3,7 @@
 #include "supervisor/supervisor.h"
 
 #include "common/base/fd.h"
+#include "common/ref/url.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,6 +26,45 @@ fetch_info_new(const struct msg_want_fetch *w)
 	return f;
 }
 
+static int
+fetch_url(const struct fetch_info *f, struct url *u)
+{
+	char text[LIMIT_HOST + 16];
+	bool six = strchr(f->host, ':');
+
+	snprintf(text, sizeof(text), "%s%s%s:%u", six ? "[" : "", f->host, six ? "]" : "",
+	    f->port);
+	return url_parse_authority(span_str(text), f->scheme == SCHEME_HTTPS, u, NULL);
+}
+
+/* Whether the fetcher goes to the very registry that the name in an auth file means. */
+static bool
+is_registry(const struct fetch_info *f, const char *auth_host)
+{
+	const char *name =
+	    strcmp(auth_host, "docker.io") == 0 ? "registry-1.docker.io" : auth_host;
+	struct url u;
+
+	return url_parse_authority(span_str(name), f->scheme == SCHEME_HTTPS, &u, NULL) ==
+		   0 &&
+	       strcmp(u.host, f->host) == 0 && u.port == f->port;
+}
+
+/* A secret from files leaves for its own registry, or for the token server of a fetcher
+ * that goes there. The frontend may be owned: its word for the origin is not enough. */
+static bool
+secret_may_go(
+    const struct fetch_info *f, const struct room_entry *parent, const char *auth_host)
+{
+	struct url registry, realm;
+
+	if (!f->parent)
+		return is_registry(f, auth_host);
+	return parent && parent->fetch && is_registry(parent->fetch, auth_host) &&
+	       fetch_url(parent->fetch, &registry) == 0 && fetch_url(f, &realm) == 0 &&
+	       url_may_see_secret(&registry, &realm, NULL) == 0;
+}
+
 /* The one secret of a fetcher: the client's own, or that of the registry from files. */
 static int
 fetch_info_secret(
@@ -37,7 +77,10 @@ fetch_info_secret(
 	if (w->auth == AUTH_NONE)
 		return 0;
 	if (w->auth == AUTH_FILES) {
-		if (!span_to_str(w->auth_host, host, sizeof(host)))
+		struct room_entry *parent =
+		    f->parent ? room_find(s, ROOM_FETCH, w->pull, f->parent) : NULL;
+		if (!span_to_str(w->auth_host, host, sizeof(host)) ||
+		    !secret_may_go(f, parent, host))
 			return -EPROTO;
 		const struct secret *found =
 		    secrets_find(&s->secrets, host, f->repository);

@@ -46,6 +46,13 @@ bool url_same_origin(const struct url *a, const struct url *b);
  */
 int url_may_lead(const struct url *from, const struct url *to, struct err *e) MUST_CHECK;
 
+/* Whether a token server may be sent the registry's secret: never from https to http; and
+ * only to the registry's own host, or one that shares its last two labels, or from a
+ * loopback registry to loopback. Without a secret any server that url_may_lead allows may
+ * be asked. 0, or ERR_AUTH. */
+int url_may_see_secret(
+    const struct url *registry, const struct url *realm, struct err *e) MUST_CHECK;
+
 /* Room for "https://" + host + brackets + port + target. */
 #define URL_TEXT_MAX (LIMIT_URL + LIMIT_HOST + 32)
 

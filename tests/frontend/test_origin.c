@@ -77,7 +77,7 @@ realms(void **state)
 		struct err e = {0};
 		assert_int_equal(url_parse(span_str(rows[i].registry), &a, &e), 0);
 		assert_int_equal(url_parse(span_str(rows[i].realm), &b, &e), 0);
-		bool may = realm_may_see_secret(&a, &b, &e) == 0;
+		bool may = url_may_see_secret(&a, &b, &e) == 0;
 		if (may != rows[i].may)
 			fail_msg("%s -> %s: %d %s", rows[i].registry, rows[i].realm, may,
 			    e.text);
