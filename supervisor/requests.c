@@ -137,8 +137,13 @@ on_want_apply(struct room_entry *r, struct ipc_msg *m)
 	struct layer_ends *l = p ? layer_find(p, w->token) : NULL;
 	FD_AUTO dir = ipc_msg_take_fd(m, 0);
 
-	if (!p || (w->mode == APPLY_UNTAR && (!l || l->apply_end < 0)))
-		return -EPROTO;
+	if (!p)
+		return -ENOMEM;
+	/* Not the store's fault: the pull may have been ended while it asked. */
+	if (w->mode == APPLY_UNTAR && (!l || l->apply_end < 0)) {
+		room_refuse(r, ROOM_APPLY, w->pull, w->token, "its layer has ended");
+		return 0;
+	}
 	struct room_entry *a =
 	    start_for(r, ROOM_APPLY, modes[w->mode], w->pull, w->token, dir);
 	if (!a)
@@ -159,8 +164,10 @@ on_end(struct room_entry *r, struct ipc_msg *m)
 
 	if (r != s->store && r != s->frontend)
 		return -EPROTO;
+	/* The whole of a pull ends by the store's word alone: its rooms are the store's. */
 	if (m->end.room == 0) {
-		pull_drop(s, m->end.pull);
+		if (r == s->store)
+			pull_drop(s, m->end.pull);
 		return 0;
 	}
 	struct room_entry *victim =
