@@ -35,7 +35,7 @@ class Ground:
         t.ok(result.code in codes, "exit %s, wanted %s\n%s" % (result.code, codes, result))
         t.eq(result.out, "", "stdout")
         lines = result.err.strip().split("\n")
-        lines = [l for l in lines if not (logs and re.match(logs, l))] or [""]
+        lines = [l for l in lines if not (logs and re.match(logs, l))] or lines[-1:]
         t.ok(lines[0].strip(), "no message", result)
         t.ok(len(lines) == 1 or all(l.startswith((" ", "\t")) for l in lines[1:]),
              "more than one line:", result)

@@ -187,6 +187,7 @@ static bool
 metadata(struct chan *c, struct ipc_msg *m)
 {
 	m->want_fetch.scheme = SCHEME_HTTP;
+	m->want_fetch.auth = AUTH_NONE;
 	m->want_fetch.host = span_str("169.254.169.254");
 	m->want_fetch.port = 80;
 	m->want_fetch.address_floor = FLOOR_LOOPBACK;
