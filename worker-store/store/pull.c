@@ -323,10 +323,15 @@ pull_pin_fits(const struct pull *p)
 static int
 pull_begin(struct keeper *room, const struct msg_pull *m)
 {
+	struct ipc_msg full = IPC_MSG(pull_end, .pull = m->pull, .code = ERR_INTERNAL,
+	    .text = span_str("too many pulls wait already: try again later"));
 	struct pull *p = pull_get(room, m->pull);
 
-	if (!p || p->started)
-		return p ? -1 : 0;
+	if (!p)
+		return pull_is_over(room, m->pull) ? 0
+						   : port_send(&room->frontend, &full);
+	if (p->started)
+		return -1;
 	if (pull_take(p, m) < 0 || !pull_pin_fits(p)) {
 		pull_fail(p, ERR_USAGE, "the name to record is not canonical");
 		return 0;
