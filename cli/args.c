@@ -47,7 +47,7 @@ struct shown {
 static struct shown
 show(const char *text)
 {
-	struct shown s;
+	struct shown s = {0};
 
 	span_escape(span_str(text), s.text, sizeof(s.text));
 	return s;

@@ -13,7 +13,7 @@ struct id_text {
 static struct id_text
 image_id(const struct image *image, bool whole)
 {
-	struct id_text t;
+	struct id_text t = {0};
 
 	digest_print(image->id, t.text);
 	if (!whole) {

@@ -169,9 +169,10 @@ query_fsinfo(struct keeper *room, uint64_t req)
 		done(room, req, e.code, e.text);
 		return;
 	}
-	struct ipc_msg m = IPC_MSG(fsinfo_row, .req = req, .images = f.images,
-	    .layers = f.layers, .bytes = f.bytes, .total = f.total, .free = f.free,
-	    .inodes = f.inodes, .inodes_free = f.inodes_free);
+	struct ipc_msg m = IPC_MSG(fsinfo_row, .req = req,
+	    .root = span_str(room->graph_root), .images = f.images, .layers = f.layers,
+	    .bytes = f.bytes, .total = f.total, .free = f.free, .inodes = f.inodes,
+	    .inodes_free = f.inodes_free);
 	port_send(&room->frontend, &m);
 	done(room, req, ERR_OK, "");
 }
