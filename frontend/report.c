@@ -182,7 +182,8 @@ report_failed(struct fetcher *fe, const struct msg_fetch_failed *m)
 	if (fall_back(fe, m))
 		return;
 	const char *origin = origin_text(&fe->origin);
-	bool named = span_starts(m->text, origin); /* most reasons name the place themselves */
+	bool named =
+	    span_starts(m->text, origin); /* most reasons name the place themselves */
 	pull_fail(p, code ? code : ERR_NETWORK, "%s%s%.*s", named ? "" : origin,
 	    named ? "" : ": ", (int)m->text.n, (const char *)m->text.p);
 }

@@ -52,7 +52,8 @@ files_check_overlay(const char *path, struct err *e)
 	if (inside.st_dev == outside.st_dev && inside.st_ino == outside.st_ino)
 		return 0; /* also where podman has bound it on itself */
 	return err_set(e, ERR_USAGE,
-	    "another file system is mounted on %s, and layers would land beneath it: mount it "
+	    "another file system is mounted on %s, and layers would land beneath it: "
+	    "mount it "
 	    "on %s itself, or name another graph root",
 	    overlay, path);
 }

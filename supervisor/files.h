@@ -9,8 +9,9 @@
  * negative with the reason. */
 int files_check_graph(int fd, const char *path, struct err *e) MUST_CHECK;
 
-/* Whether <graph root>/overlay is what the graph root's own file system has there, before the
- * clone is attached: the rooms work through a clone of that mount alone. 0 or negative. */
+/* Whether <graph root>/overlay is what the graph root's own file system has there, before
+ * the clone is attached: the rooms work through a clone of that mount alone. 0 or
+ * negative. */
 int files_check_overlay(const char *path, struct err *e) MUST_CHECK;
 
 /* The policy file's bytes as a sealed memfd. configured may be NULL: then

@@ -123,7 +123,7 @@ supervisor_prepare(struct supervisor *s, struct err *e)
 	    .uids = UID_LOCKS,
 	    .uid_base = UIDS_BASE,
 	    .allow_degraded = DEGRADED_KERNEL | DEGRADED_SECCOMP | DEGRADED_LANDLOCK |
-		DEGRADED_APPLY_USERNS};
+			      DEGRADED_APPLY_USERNS};
 	r = sandbox_host_init(&s->host, &o, e);
 	if (r == 0)
 		r = settings_read(&s->settings, &s->host, &s->secrets, e);

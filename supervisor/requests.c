@@ -164,7 +164,8 @@ on_end(struct room_entry *r, struct ipc_msg *m)
 
 	if (r != s->store && r != s->frontend)
 		return -EPROTO;
-	/* The whole of a pull ends by the store's word alone: its rooms are the store's. */
+	/* The whole of a pull ends by the store's word alone: its rooms are the store's.
+	 */
 	if (m->end.room == 0) {
 		if (r == s->store)
 			pull_drop(s, m->end.pull);

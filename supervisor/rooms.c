@@ -104,8 +104,8 @@ static void
 room_fail(struct room_entry *r, const char *why)
 {
 	/* At the end the store takes away what the janitor was about to stand on. */
-	bool news = !r->killed &&
-		    !(r->s->stopping && r->profile->mode == SANDBOX_MODE_REMOVE);
+	bool news =
+	    !r->killed && !(r->s->stopping && r->profile->mode == SANDBOX_MODE_REMOVE);
 
 	supervisor_log(r->s, news ? 3 : 7, "%s: %s", r->profile->name, why);
 	if (r->idle)

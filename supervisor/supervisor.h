@@ -41,9 +41,9 @@ struct room_entry {
 	struct port control;
 	struct loop_source ended; /* the pidfd */
 	uint64_t pull, token;
-	bool ready;  /* HELLO came and /proc agrees with the table */
+	bool ready;    /* HELLO came and /proc agrees with the table */
 	bool violated; /* broke the protocol: has failed, whatever its exit status */
-	bool killed; /* by us: what else goes wrong with it is no news */
+	bool killed;   /* by us: what else goes wrong with it is no news */
 	struct pending peers[ROOM_PEERS];
 	unsigned npeers;
 	struct fetch_info *fetch; /* of FETCH and DIAL; owned */
@@ -51,7 +51,7 @@ struct room_entry {
 	unsigned landlock_abi;
 	uint64_t log_second; /* of the last line it logged ... */
 	unsigned log_lines;  /* ... and how many in that second */
-	bool idle, counted; /* started for `status` alone; its word has come */
+	bool idle, counted;  /* started for `status` alone; its word has come */
 };
 
 /* What outlives single rooms of a pull: ring ends that wait for their neighbour, the

@@ -1,5 +1,6 @@
-/* The main of every fuzz target outside the fuzz preset: runs each file of the corpus given as
- * arguments (files or directories) through the same LLVMFuzzerTestOneInput once. */
+/* The main of every fuzz target outside the fuzz preset: runs each file of the corpus
+ * given as arguments (files or directories) through the same LLVMFuzzerTestOneInput once.
+ */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

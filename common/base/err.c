@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 static void PRINTF(3, 0)
-err_fill(struct err *e, enum err_class code, const char *fmt, va_list ap)
+    err_fill(struct err *e, enum err_class code, const char *fmt, va_list ap)
 {
 	e->code = code;
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);

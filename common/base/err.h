@@ -1,7 +1,8 @@
 /* What went wrong, in one line for a person, with the exit class of the command.
  *
- * Functions return 0, a negative errno or class to forward unchanged, or a positive answer of
- * their own. Where a person will read the reason, they also fill a struct err. */
+ * Functions return 0, a negative errno or class to forward unchanged, or a positive
+ * answer of their own. Where a person will read the reason, they also fill a struct err.
+ */
 #ifndef BULKHEAD_BASE_ERR_H
 #define BULKHEAD_BASE_ERR_H
 
@@ -27,11 +28,13 @@ struct err {
 	char text[1024];
 };
 
-/* Fills *e (if e is not NULL and holds nothing yet: the first reason wins) and returns -EPROTO
- * (content), -ENOSPC, ... : always negative, so that `return err_set(...)` ends a function. */
+/* Fills *e (if e is not NULL and holds nothing yet: the first reason wins) and returns
+ * -EPROTO (content), -ENOSPC, ... : always negative, so that `return err_set(...)` ends a
+ * function. */
 int err_set(struct err *e, enum err_class code, const char *fmt, ...) PRINTF(3, 4);
 
-/* As err_set with ": strerror" appended; ENOSPC, EDQUOT become ERR_NO_SPACE. Returns -errnum. */
+/* As err_set with ": strerror" appended; ENOSPC, EDQUOT become ERR_NO_SPACE. Returns
+ * -errnum. */
 int err_errno(struct err *e, int errnum, const char *fmt, ...) PRINTF(3, 4);
 
 #endif

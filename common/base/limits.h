@@ -1,5 +1,6 @@
-/* Every limit of the project, in one block: hard maxima, in bytes unless the comment names another
- * unit. Configuration may lower some of them, never pass them. Tests try each at N and at N + 1. */
+/* Every limit of the project, in one block: hard maxima, in bytes unless the comment
+ * names another unit. Configuration may lower some of them, never pass them. Tests try
+ * each at N and at N + 1. */
 #ifndef BULKHEAD_BASE_LIMITS_H
 #define BULKHEAD_BASE_LIMITS_H
 
@@ -15,17 +16,19 @@
 #define LIMIT_JSON_VALUES 200000 /* of one text: a tree takes up to 300 bytes a value */
 #define LIMIT_INDEX_ENTRIES 1024
 #define LIMIT_RENDERED MiB(32) /* JSON text made for inspect: escapes can lengthen it */
-#define LIMIT_LAYERS 127 /* layers of an image: storage 1.43 mounts at most 128 lowers */
+#define LIMIT_LAYERS 127 /* layers of an image: storage 1.43 mounts at most 128 lowers \
+			  */
 #define LIMIT_MEDIA_TYPE 128
-#define LIMIT_CONFIG_TEXT 4096 /* one typed text field of a config (user, os, architecture) */
+#define LIMIT_CONFIG_TEXT \
+	4096 /* one typed text field of a config (user, os, architecture) */
 
 /* Layers. */
 #define LIMIT_LAYER_HARD GiB(256) /* compressed, and uncompressed */
 #define LIMIT_LAYER_DEFAULT GiB(16)
 #define LIMIT_IMAGE_HARD GiB(256)
 #define LIMIT_IMAGE_DEFAULT GiB(64)
-#define LIMIT_RATIO 1000		/* uncompressed : compressed ... */
-#define LIMIT_RATIO_FREE MiB(256)	/* ... counted only beyond this much output */
+#define LIMIT_RATIO 1000	  /* uncompressed : compressed ... */
+#define LIMIT_RATIO_FREE MiB(256) /* ... counted only beyond this much output */
 #define LIMIT_ZSTD_WINDOW_LOG 27
 #define LIMIT_LAYER_ENTRIES 4000000 /* entries of one tar */
 #define LIMIT_PATH_DEPTH 128	    /* components */
@@ -36,8 +39,8 @@
 #define LIMIT_XATTRS 64 /* of one entry */
 #define LIMIT_XATTR_BYTES KiB(64)
 #define LIMIT_SPARSE_REGIONS 65536
-#define LIMIT_OWNERS 4096 /* distinct owner ids of each kind a layer */
-#define LIMIT_DIRECTORY_NAMES MiB(64) /* of one layer, remembered for their times */
+#define LIMIT_OWNERS 4096	       /* distinct owner ids of each kind a layer */
+#define LIMIT_DIRECTORY_NAMES MiB(64)  /* of one layer, remembered for their times */
 #define LIMIT_MTIME (INT64_C(1) << 33) /* seconds */
 
 /* The registry's side. */
@@ -48,8 +51,8 @@
 #define LIMIT_URL 8192
 #define LIMIT_HOST 253
 #define LIMIT_SECRET KiB(16)
-#define LIMIT_REDIRECTS 5 /* of one request */
-#define LIMIT_ADDRESSES 16 /* of one host */
+#define LIMIT_REDIRECTS 5   /* of one request */
+#define LIMIT_ADDRESSES 16  /* of one host */
 #define LIMIT_CONNECTIONS 4 /* of one fetcher to its origin */
 
 /* References. */
@@ -69,7 +72,8 @@
 #define LIMIT_POLICY MiB(1)
 #define LIMIT_POLICY_SCOPES 1024
 #define LIMIT_CONFIG_FILE MiB(1)
-#define LIMIT_CONFIG_LIST 1024 /* entries of one list or table of a configuration file */
+#define LIMIT_CONFIG_LIST 1024 /* entries of one list or table of a configuration file \
+				*/
 
 /* Messages. */
 #define LIMIT_PACKET KiB(64)
@@ -79,17 +83,19 @@
 #define LIMIT_LOG_LINES 64u /* of one room in one second */
 
 /* Time, in seconds. */
-#define LIMIT_DIAL_SECONDS 12	   /* name resolution and connect together */
+#define LIMIT_DIAL_SECONDS 12	    /* name resolution and connect together */
 #define LIMIT_FIRST_BYTE_SECONDS 60 /* from request to the first byte of its answer */
-#define LIMIT_SLOW_SECONDS 300 /* a transfer must move LIMIT_SLOW_BYTES in any such span */
+#define LIMIT_SLOW_SECONDS \
+	300 /* a transfer must move LIMIT_SLOW_BYTES in any such span */
 #define LIMIT_SLOW_BYTES KiB(64)
-#define LIMIT_STALL_SECONDS 60	   /* without a byte of a body */
-#define LIMIT_RING_STALL_SECONDS 1500 /* no slot filled: beyond what LIMIT_SLOW_* allow */
-#define LIMIT_DOCUMENT_SECONDS 10  /* CPU seconds of a document room */
+#define LIMIT_STALL_SECONDS 60	      /* without a byte of a body */
+#define LIMIT_RING_STALL_SECONDS 1500 /* no slot filled: beyond what LIMIT_SLOW_* allow \
+				       */
+#define LIMIT_DOCUMENT_SECONDS 10     /* CPU seconds of a document room */
 
 /* Concurrency. */
-#define LIMIT_LAYERS_IN_FLIGHT 3 /* of one pull */
+#define LIMIT_LAYERS_IN_FLIGHT 3     /* of one pull */
 #define LIMIT_LAYERS_IN_FLIGHT_ALL 8 /* of all pulls: three rooms each */
-#define LIMIT_ROOMS 64		 /* alive at once, the size of a uid block */
+#define LIMIT_ROOMS 64		     /* alive at once, the size of a uid block */
 
 #endif

@@ -1,4 +1,5 @@
-/* Bytes somebody else owns. A span never owns, never allocates, and is not NUL-terminated. */
+/* Bytes somebody else owns. A span never owns, never allocates, and is not
+ * NUL-terminated. */
 #ifndef BULKHEAD_BASE_SPAN_H
 #define BULKHEAD_BASE_SPAN_H
 
@@ -50,14 +51,17 @@ span_from(struct span a, size_t from)
 	return (struct span){a.p + from, a.n - from};
 }
 
-/* Copies into a NUL-terminated buffer. false when it does not fit or holds a NUL; dst is then "". */
+/* Copies into a NUL-terminated buffer. false when it does not fit or holds a NUL; dst is
+ * then "". */
 bool span_to_str(struct span a, char *dst, size_t cap) MUST_CHECK;
 
-/* Whether the bytes are valid UTF-8 without NUL (no surrogates, no overlong forms, <= U+10FFFF). */
+/* Whether the bytes are valid UTF-8 without NUL (no surrogates, no overlong forms, <=
+ * U+10FFFF). */
 bool span_is_text(struct span a);
 
-/* Writes the text with every byte outside printable ASCII, and the backslash, as \xNN: safe for a
- * terminal or a log. Cut (with "...") to fit cap, always terminated. Returns dst. */
+/* Writes the text with every byte outside printable ASCII, and the backslash, as \xNN:
+ * safe for a terminal or a log. Cut (with "...") to fit cap, always terminated. Returns
+ * dst. */
 char *span_escape(struct span a, char *dst, size_t cap);
 
 /* Lower-case hex of n bytes into dst (2n + 1 bytes). Returns dst. */

@@ -18,7 +18,7 @@ static bool
 has_setup(enum room room)
 {
 	return room == ROOM_STORE || room == ROOM_FRONTEND || room == ROOM_FETCH ||
-	    room == ROOM_DIAL || room == ROOM_VERDICT || room == ROOM_CONF;
+	       room == ROOM_DIAL || room == ROOM_VERDICT || room == ROOM_CONF;
 }
 
 int

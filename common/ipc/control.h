@@ -8,9 +8,9 @@
 
 enum log_level { LOG_ERROR = 3, LOG_WARNING = 4, LOG_INFO = 6, LOG_DEBUG = 7 };
 
-/* Takes fd 3 and says HELLO: the room is in its sandbox. The phase is START for a room that gets a
- * setup message, else RUN. landlock is what the kernel
- * granted, for `status`. 0 or -errno. */
+/* Takes fd 3 and says HELLO: the room is in its sandbox. The phase is START for a room
+ * that gets a setup message, else RUN. landlock is what the kernel granted, for `status`.
+ * 0 or -errno. */
 int control_open(struct chan *c, enum room self, unsigned landlock_abi,
     const char *landlock) MUST_CHECK;
 

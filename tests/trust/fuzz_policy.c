@@ -9,9 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {"docker.io/library/busybox:latest",
-	    "a.b.c:5000/d/e:1",
-	    "a.b/c:1"};
+	static const char *const names[] = {
+	    "docker.io/library/busybox:latest", "a.b.c:5000/d/e:1", "a.b/c:1"};
 	static const char word[] = "insecureAcceptAnything";
 	CLEANUP(policy_free) struct policy *p = NULL;
 	uint8_t digest[DIGEST_BYTES] = {0};
