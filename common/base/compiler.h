@@ -6,15 +6,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define NORETURN __attribute__((noreturn))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-
-/* free() for a local pointer: `CLEANUP(free_ptr) char *p = NULL;` */
-void free_ptr(void *pp);
 
 /* Hands a pointer on: returns *pp and leaves NULL behind. */
 static inline void *
@@ -26,5 +24,13 @@ ptr_steal_(void *pp)
 	return v;
 }
 #define ptr_steal(pp) ((__typeof__(*(pp)))ptr_steal_(pp))
+
+/* free() for a local pointer: `CLEANUP(free_ptr) char *p = NULL;` Inline, so that
+ * analysers see it. */
+static inline void
+free_ptr(void *pp)
+{
+	free(ptr_steal_(pp));
+}
 
 #endif

@@ -11,12 +11,6 @@
 #define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 void
-free_ptr(void *pp)
-{
-	free(ptr_steal_(pp));
-}
-
-void
 fd_close(int *fd)
 {
 	int saved = errno;

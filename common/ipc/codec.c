@@ -223,7 +223,7 @@ ipc_decode(struct span packet, struct ipc_msg *out, const char **why)
 		cursor_fail(&c, "packet over its cap");
 	else if (cursor_map(&c) != row->nfields)
 		cursor_fail(&c, "wrong number of fields");
-	for (unsigned i = 0; !c.why && i < row->nfields; i++)
+	for (unsigned i = 0; row && !c.why && i < row->nfields; i++)
 		read_field(&c, &row->fields()[i], (uint8_t *)&m.hello);
 	if (!c.why && c.left.n)
 		cursor_fail(&c, "bytes left over");

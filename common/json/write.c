@@ -201,9 +201,9 @@ jw_real(struct jw *w, double v)
 {
 	char buf[40];
 
-	snprintf(buf, sizeof(buf), "%.17g", v);
+	size_t n = (size_t)snprintf(buf, sizeof(buf), "%.17g", v);
 	if (!strpbrk(buf, ".e"))
-		strcat(buf, ".0");
+		memcpy(buf + n, ".0", 3);
 	if (strpbrk(buf, "in"))
 		w->error = w->error ? w->error : -EINVAL;
 	put_word(w, buf);
