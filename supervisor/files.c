@@ -99,13 +99,15 @@ append_file(int out, int dir, const char *name, size_t *total)
 
 	if (fd < 0)
 		return -errno;
-	int r = fd_read_whole(fd, LIMIT_CAS - *total, &bytes, &n);
-	if (r == 0)
-		r = fd_write_all(out, bytes, n);
-	if (r == 0)
-		r = fd_write_all(out, "\n", 1);
+	if (*total >= LIMIT_CAS)
+		return -EFBIG;
+	/* One byte less than fits: the line end counts, too. */
+	int r = fd_read_whole(fd, LIMIT_CAS - *total - 1, &bytes, &n);
+	if (r < 0)
+		return r;
 	*total += n + 1;
-	return r;
+	r = fd_write_all(out, bytes, n);
+	return r < 0 ? r : fd_write_all(out, "\n", 1);
 }
 
 static bool
@@ -152,7 +154,11 @@ files_open_cas(const char *cert_dir, const char *host, struct err *e)
 		r = append_dir(out, cert_dir, &total, e);
 		if (r < 0)
 			return r;
-		snprintf(path, sizeof(path), "%s/%s", cert_dir, host);
+		/* host is another room's word: one name, never a path. */
+		int n = snprintf(path, sizeof(path), "%s/%s", cert_dir, host);
+		if (!*host || *host == '.' || strchr(host, '/') || n < 0 ||
+		    (size_t)n >= sizeof(path))
+			return err_set(e, ERR_USAGE, "no such host name");
 		r = append_dir(out, path, &total, e);
 		if (r < 0)
 			return r;

@@ -93,6 +93,17 @@ certificates_of_a_directory_are_added(void **state)
 	assert_true(b >= 0);
 	assert_int_equal(fd_check_sealed(b, MiB(8), &more), 0);
 	assert_int_equal(more - plain, 10 + 1 + 20 + 1);
+	/* The host is the word of a room that may be owned. */
+	assert_true(files_open_cas(dir, "../h:1", &e) < 0);
+	assert_true(files_open_cas(host, "../h:1", &e) < 0);
+	/* Full to the last byte: what follows is refused, not counted from below zero. */
+	make_file("h:1/own.pem", MiB(4) - plain - 11);
+	assert_true(files_open_cas(dir, "h:1", &e) < 0);
+	make_file("h:1/own.pem", MiB(4) - plain - 11 - 1);
+	FD_AUTO full = files_open_cas(dir, "h:1", &e);
+	assert_true(full >= 0);
+	assert_int_equal(fd_check_sealed(full, MiB(4), &more), 0);
+	assert_int_equal(more, MiB(4));
 	make_file("huge.crt", MiB(4));
 	assert_true(files_open_cas(dir, "h:1", &e) < 0);
 }
