@@ -135,8 +135,10 @@ converse(struct command *c, struct service *service, int signals)
 	}
 	s.resized = measure;
 	measure(&s);
+	/* cppcheck-suppress autoVariables ; taken back below */
 	c->session = &s;
 	int code = command_run(c);
+	c->session = NULL;
 	session_close(&s);
 	return say_goodbye(&s, service, code);
 }

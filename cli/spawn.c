@@ -129,6 +129,11 @@ become_service(const struct line *l, char *const *env, int channel, int failure)
 
 	sigemptyset(&none);
 	signal(SIGPIPE, SIG_DFL);
+	/* The command acts on these and the service on the command's end: also in the
+	 * moments before the service says so itself. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	/* The failure pipe leaves the number that the channel needs. */
 	failure = fcntl(failure, F_DUPFD_CLOEXEC, CHANNEL_FD + 1);

@@ -63,8 +63,10 @@ supervisor_stop(struct supervisor *s, int exit_code)
 		loop_quit(&s->loop);
 	else if (s->store->ready)
 		port_send(&s->store->control, &m);
-	else
+	else { /* it has done nothing yet that would have to be cleared away */
+		s->sweeping = true;
 		room_kill(s->store);
+	}
 }
 
 void

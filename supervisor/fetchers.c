@@ -143,8 +143,10 @@ fetch_connect(
 		return -EAGAIN;
 	}
 	dial->fetch = calloc(1, sizeof(*dial->fetch));
-	if (!dial->fetch)
+	if (!dial->fetch) {
+		room_kill(dial);
 		return -ENOMEM;
+	}
 	snprintf(dial->fetch->host, sizeof(dial->fetch->host), "%s", info->host);
 	dial->fetch->port = info->port;
 	int r = rooms_connect(fe, dial, CH_fetch_dial, fe->pull, fe->token);
@@ -159,7 +161,7 @@ int
 request_want_fetch(struct room_entry *r, struct ipc_msg *m)
 {
 	const struct msg_want_fetch *w = &m->want_fetch;
-	struct pull_entry *p = pull_get(r->s, w->pull);
+	struct pull_entry *p = pulls_full(r->s, w->pull) ? NULL : pull_get(r->s, w->pull);
 	struct fetch_info *info = fetch_info_new(w);
 
 	if (!p || !info || room_find(r->s, ROOM_FETCH, w->pull, w->fetch) ||

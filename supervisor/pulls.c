@@ -5,6 +5,19 @@
 
 #include <stdlib.h>
 
+bool
+pulls_full(const struct supervisor *s, uint64_t id)
+{
+	unsigned n = 0;
+
+	for (const struct pull_entry *p = s->pulls; p; p = p->next) {
+		if (p->id == id)
+			return false;
+		n++;
+	}
+	return n >= LIMIT_PULLS;
+}
+
 struct pull_entry *
 pull_get(struct supervisor *s, uint64_t id)
 {

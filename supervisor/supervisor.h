@@ -112,6 +112,10 @@ int rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel c
 
 /* ---- pulls.c ---- */
 
+/* Whether one pull more would be too many: only a frontend that has been taken over asks.
+ */
+bool pulls_full(const struct supervisor *s, uint64_t id);
+
 /* The pull's entry, made when there is none; NULL when memory is short. */
 struct pull_entry *pull_get(struct supervisor *s, uint64_t id);
 struct layer_ends *layer_find(struct pull_entry *p, uint64_t token);

@@ -16,8 +16,9 @@
 #define LIMIT_JSON_VALUES 200000 /* of one text: a tree takes up to 300 bytes a value */
 #define LIMIT_INDEX_ENTRIES 1024
 #define LIMIT_RENDERED MiB(32) /* JSON text made for inspect: escapes can lengthen it */
-#define LIMIT_LAYERS 127 /* layers of an image: storage 1.43 mounts at most 128 lowers \
-			  */
+#define LIMIT_LAYERS                                                      \
+	127 /* layers of an image: storage 1.43 mounts at most 128 lowers \
+	     */
 #define LIMIT_MEDIA_TYPE 128
 #define LIMIT_CONFIG_TEXT \
 	4096 /* one typed text field of a config (user, os, architecture) */
@@ -72,8 +73,9 @@
 #define LIMIT_POLICY MiB(1)
 #define LIMIT_POLICY_SCOPES 1024
 #define LIMIT_CONFIG_FILE MiB(1)
-#define LIMIT_CONFIG_LIST 1024 /* entries of one list or table of a configuration file \
-				*/
+#define LIMIT_CONFIG_LIST                                            \
+	1024 /* entries of one list or table of a configuration file \
+	      */
 
 /* Messages. */
 #define LIMIT_PACKET KiB(64)
@@ -88,14 +90,16 @@
 #define LIMIT_SLOW_SECONDS \
 	300 /* a transfer must move LIMIT_SLOW_BYTES in any such span */
 #define LIMIT_SLOW_BYTES KiB(64)
-#define LIMIT_STALL_SECONDS 60	      /* without a byte of a body */
-#define LIMIT_RING_STALL_SECONDS 1500 /* no slot filled: beyond what LIMIT_SLOW_* allow \
-				       */
-#define LIMIT_DOCUMENT_SECONDS 10     /* CPU seconds of a document room */
+#define LIMIT_STALL_SECONDS 60 /* without a byte of a body */
+#define LIMIT_RING_STALL_SECONDS                                                    \
+	1500			  /* no slot filled: beyond what LIMIT_SLOW_* allow \
+				   */
+#define LIMIT_DOCUMENT_SECONDS 10 /* CPU seconds of a document room */
 
 /* Concurrency. */
 #define LIMIT_LAYERS_IN_FLIGHT 3     /* of one pull */
 #define LIMIT_LAYERS_IN_FLIGHT_ALL 8 /* of all pulls: three rooms each */
+#define LIMIT_PULLS 1024	     /* that the supervisor remembers at once */
 #define LIMIT_ROOMS 64		     /* alive at once, the size of a uid block */
 
 #endif
