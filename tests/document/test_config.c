@@ -58,7 +58,7 @@ test_bare(void **state)
 	const struct document_config *c =
 	    take("{" ROOTFS ",\"config\":null,\"history\":null}");
 
-	assert_int_equal(c->created, 0);
+	assert_int_equal(c->created, -1);
 	assert_int_equal(c->created_ns, 0);
 	assert_string_equal(c->os, "");
 	assert_string_equal(c->user, "");

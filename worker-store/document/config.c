@@ -22,7 +22,7 @@ check_created(const struct jv *o, const char *what, struct moment *out, struct e
 	const struct jv *v;
 	char shown[80];
 
-	*out = (struct moment){0, 0};
+	*out = (struct moment){-1, 0};
 	int r = field_kind(o, "created", JV_TEXT, what, &v, e);
 	if (r || !v)
 		return r;

@@ -47,7 +47,7 @@ struct document_manifest {
 struct document_config {
 	unsigned ndiff_ids; /* 1 .. LIMIT_LAYERS */
 	uint8_t diff_ids[LIMIT_LAYERS][DIGEST_BYTES];
-	int64_t created; /* seconds, 0 .. 253402300799; 0 when there is none */
+	int64_t created; /* seconds, 0 .. 253402300799; -1 when there is none */
 	uint32_t created_ns;
 	/* No control characters in these; "" when absent. */
 	char os[DOCUMENT_PLATFORM_TEXT + 1];
