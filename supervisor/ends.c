@@ -19,18 +19,12 @@ store_gone(struct supervisor *s, int status)
 	struct err e = {0};
 
 	s->store = NULL;
-	if (s->stopping && !s->sweeping && status == 0) {
+	if (s->sweeping || (s->stopping && status == 0)) {
 		loop_quit(&s->loop);
 		return;
 	}
-	if (s->sweeping) {
-		loop_quit(&s->loop);
-		return;
-	}
-	if (status != 0 || !s->stopping)
-		supervisor_log(s, 3,
-		    "the store worker ended (%s %d); cleaning up after it",
-		    status >= 256 ? "signal" : "status", status & 255);
+	supervisor_log(s, 3, "the store worker ended (%s %d); cleaning up after it",
+	    status >= 256 ? "signal" : "status", status & 255);
 	s->exit_code = ERR_INTERNAL;
 	for (struct room_entry *r = s->rooms; r; r = r->next) {
 		if (r != s->frontend)
