@@ -84,6 +84,23 @@
 #define LIMIT_LOG_TEXT 4096
 #define LIMIT_LOG_LINES 64u /* of one room in one second */
 
+/* Clients. */
+#define LIMIT_GRPC_MESSAGE_HARD MiB(64)	   /* one request, one answer */
+#define LIMIT_GRPC_MESSAGE_DEFAULT MiB(16) /* what kubelet's own client takes */
+#define LIMIT_GRPC_MEMORY MiB(96)	   /* of all requests being received */
+#define LIMIT_GRPC_CONNECTIONS 512
+#define LIMIT_GRPC_STREAMS 128	   /* calls of one connection at once */
+#define LIMIT_GRPC_HEADERS KiB(64) /* of one request, names and values */
+#define LIMIT_PROTOBUF_FACTOR 4	   /* a decoded request takes this much of its size */
+#define LIMIT_CONTROL_CLIENTS 64
+#define LIMIT_METRICS_CLIENTS 16
+#define LIMIT_NAMESPACE 253
+#define LIMIT_PINS 256 /* patterns */
+
+/* The cache. */
+#define LIMIT_ANNOTATIONS 16384 /* of one manifest, packed */
+#define LIMIT_CACHE_NAMES 32768 /* names of an image in one message */
+
 /* Time, in seconds. */
 #define LIMIT_DIAL_SECONDS 12	    /* name resolution and connect together */
 #define LIMIT_FIRST_BYTE_SECONDS 60 /* from request to the first byte of its answer */

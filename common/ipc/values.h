@@ -40,6 +40,10 @@ enum pull_stage {
 	STAGE_CHECK = 1,
 	STAGE_COMMIT = 2,
 };
+enum listen_kind { LISTEN_CRI = 0, LISTEN_CONTROL = 1, LISTEN_METRICS = 2 };
+/* What text is made of an image's documents: podman's form of `inspect`, the same for one
+ * that is not in the store, the verbose `info` of the CRI. */
+enum render_kind { RENDER_LOCAL = 0, RENDER_REMOTE = 1, RENDER_CRI = 2 };
 enum config_kind { CONFIG_BULKHEAD = 0, CONFIG_STORAGE = 1, CONFIG_AUTH = 2 };
 
 #endif
