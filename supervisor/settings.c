@@ -18,6 +18,8 @@
 #define CONFIG_FILE "/etc/bulkhead/bulkhead.toml"
 #define GRAPH_ROOT "/var/lib/containers/storage"
 #define RUN_ROOT "/run/containers/storage"
+#define LISTEN_SOCKET "/run/bulkhead/bulkhead.sock"
+#define CONTROL_SOCKET "/run/bulkhead/control.sock"
 #define CONF_TIMEOUT_MS 15000
 
 /* Where storage.conf is looked for, the first that exists: containers-storage.conf(5). */
@@ -54,7 +56,11 @@ settings_parse(struct settings *s, int argc, char **argv, struct err *e)
 	*s = (struct settings){.log_level = 4,
 	    .max_layer = LIMIT_LAYER_DEFAULT,
 	    .max_image = LIMIT_IMAGE_DEFAULT,
-	    .uid_base = UIDS_BASE};
+	    .uid_base = UIDS_BASE,
+	    .listen = LISTEN_SOCKET,
+	    .control_socket = CONTROL_SOCKET,
+	    .max_pulls = 6,
+	    .max_message = LIMIT_GRPC_MESSAGE_DEFAULT};
 	opterr = 0;
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		const char **text = c == CONFIG		? &s->config

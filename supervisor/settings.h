@@ -9,11 +9,13 @@
 
 struct sandbox_host;
 
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
 struct settings {
 	/* From the command line; NULL: not given. */
 	const char *config, *root, *runroot, *authfile, *cert_dir, *storage_conf;
-	bool embedded;
-	unsigned log_level;
+	const char *listen_given, *control_given, *metrics_given;
+	bool embedded, level_given;
 	/* Decided, after settings_read. */
 	char graph_root[LIMIT_PATH + 1], run_root[LIMIT_PATH + 1];
 	char policy[LIMIT_PATH + 1], auth[LIMIT_PATH + 1],
@@ -23,6 +25,16 @@ struct settings {
 	uint64_t max_layer, max_image;
 	uint64_t uid_base;
 	unsigned allow_degraded;
+	/* The daemon's. Paths of sockets; "" = none. */
+	char listen[LIMIT_SOCKET_PATH + 1], control_socket[LIMIT_SOCKET_PATH + 1],
+	    metrics_socket[LIMIT_SOCKET_PATH + 1];
+	unsigned log_level; /* 3 error, 4 warning, 6 info, 7 debug */
+	enum log_format log_format;
+	char pins[16385]; /* patterns, a line each; the pause image is among them */
+	uint64_t max_pulls,
+	    max_pulls_namespace;   /* at once; the latter: 0 = no own limit */
+	uint64_t progress_seconds; /* 0 = off */
+	uint64_t max_message;	   /* bytes of a gRPC message */
 };
 
 /* Command line of bulkheadd. 0, or negative with *e (ERR_USAGE). */

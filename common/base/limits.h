@@ -96,6 +96,7 @@
 #define LIMIT_METRICS_CLIENTS 16
 #define LIMIT_NAMESPACE 253
 #define LIMIT_PINS 256 /* patterns */
+#define LIMIT_SOCKET_PATH 107 /* what a sockaddr_un takes, without its NUL */
 
 /* The cache. */
 #define LIMIT_ANNOTATIONS 16384 /* of one manifest, packed */
