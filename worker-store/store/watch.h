@@ -1,0 +1,35 @@
+/* The frontend's cache, kept current: after `watch` it is told every image record, then
+ * every difference. What others change in the store is seen by the files' identity and
+ * the last-writer tokens, once a second, and at once when inotify hints at it. Nothing
+ * here takes a lock or waits for one. */
+#ifndef BULKHEAD_STORE_WATCH_H
+#define BULKHEAD_STORE_WATCH_H
+
+#include "worker-store/store/keeper.h"
+
+/* Makes the inotify descriptor, before the sandbox: afterwards it is only read. graph:
+ * the graph root. -1 where the kernel has none to give: the look once a second is enough.
+ */
+int watch_prepare(int graph);
+
+/* The frontend said `watch`: all records, now or as soon as they can be read; from then
+ * on the differences. Once more = all of it again. */
+void watch_start(struct keeper *room);
+
+/* Tells the differences now, before the answer of whatever made them is sent. Does
+ * nothing unless watched. */
+void watch_changed(struct keeper *room);
+
+/* The summary of this image has just been written: the same for it alone, and cheaper. */
+void watch_described(struct keeper *room, const uint8_t id[32]);
+
+/* The frontend is gone. */
+void watch_stop(struct keeper *room);
+
+/* The store's records as they are now: read again only if a file has changed since, kept
+ * until they have not been asked for in two seconds. Valid until the caller returns to
+ * the loop. Only to be read: who changes records loads a view of its own, under the
+ * locks. NULL with e filled when they cannot be read. */
+struct view *watch_view(struct keeper *room, struct err *e);
+
+#endif
