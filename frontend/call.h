@@ -23,7 +23,8 @@ enum grpc_code {
 	GRPC_UNAUTHENTICATED = 16,
 };
 
-/* Immutable bytes that several answers in flight may share. Made with one reference. */
+/* Immutable bytes that several answers in flight may share. Made with one reference. All
+ * of them together stay within LIMIT_GRPC_ANSWERS. */
 struct blob {
 	unsigned refs;
 	size_t n;
@@ -38,17 +39,20 @@ void blob_unref(struct blob *b); /* NULL will do */
 struct call {
 	struct frontend *f;
 	const struct method *method;
-	uint64_t id; /* for logs: frontend_next_id */
-	struct loop_timer deadline;
-	void *state; /* the method's own */
+	uint64_t id;		    /* for logs: frontend_next_id */
+	uint64_t started;	    /* loop_now() when its headers came */
+	struct loop_timer deadline; /* the transport's; at = 0: the client set none */
+	void *state;		    /* the method's own */
 	/* Set by a method that keeps the call: the client went or the deadline passed
-	 * (the answer is given already). Free the state; the call is gone on return. */
+	 * (the answer is given already). Free the state; the call is gone on return.
+	 * Comes from the loop only, never from inside call_send or call_finish (of any
+	 * call), and never after call_finish. */
 	void (*cancelled)(struct call *c);
 	void *stream; /* the transport's own */
 };
 
-/* One RPC. start gets the request message (a view, valid during the call) and answers now
- * or later. */
+/* One RPC. start gets the request message (a view, valid until start returns) and answers
+ * now or later: exactly one call_finish, unless `cancelled` came. */
 struct method {
 	const char *path; /* "/runtime.v1.ImageService/ListImages" */
 	const char *name; /* for logs and metrics: "ListImages" */
@@ -67,12 +71,15 @@ void call_send(struct call *c, struct blob *b, size_t at, size_t n);
  * here; "" when OK. The call is the transport's again: do not touch it. */
 void call_finish(struct call *c, enum grpc_code code, const char *text);
 
-/* Serves gRPC on a listening socket (taken over). max_message: bytes, of requests and
- * answers; may be called again when it changes. 0 or -errno. */
-int grpc_listen(struct frontend *f, int fd) MUST_CHECK;
+/* Serves gRPC on a listening socket (taken over, also on failure): these methods (not
+ * copied; cri_methods, or a test's own). May be called for several sockets, the methods
+ * being the same. Messages of either direction may have f->max_message bytes, from now on
+ * when it changes. 0 or -errno. */
+int grpc_listen(
+    struct frontend *f, int fd, const struct method *methods, size_t n) MUST_CHECK;
 
-/* No new connections, GOAWAY on all; `idle` is called once when the last call has ended,
- * at once when there is none. Calls in flight get `ms` to end, then UNAVAILABLE. */
+/* No new connections, GOAWAY on all; `idle` is called once, from the loop, when the last
+ * answer has gone out. Calls in flight get `ms` to end, then UNAVAILABLE. */
 void grpc_stop(struct frontend *f, unsigned ms, void (*idle)(struct frontend *f));
 
 #endif

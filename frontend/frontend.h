@@ -9,6 +9,7 @@
 
 struct pull;
 struct query;
+struct grpc;
 
 /* A client: today the command; later each control connection is one too. */
 struct client {
@@ -22,6 +23,8 @@ struct frontend {
 	struct client client;
 	struct pull *pulls;
 	struct query *queries;
+	struct grpc *grpc;  /* grpc_listen */
+	size_t max_message; /* of gRPC; 0 = LIMIT_GRPC_MESSAGE_DEFAULT */
 	uint64_t last_id; /* pulls, fetchers and queries are numbered from one counter */
 	char *insecure;	  /* host[:port] or CIDR, a line each */
 	char *policy_problem; /* why no image may be pulled or tagged; "" = a policy was

@@ -88,14 +88,20 @@
 #define LIMIT_GRPC_MESSAGE_HARD MiB(64)	   /* one request, one answer */
 #define LIMIT_GRPC_MESSAGE_DEFAULT MiB(16) /* what kubelet's own client takes */
 #define LIMIT_GRPC_MEMORY MiB(96)	   /* of all requests being received */
+#define LIMIT_GRPC_ANSWERS MiB(256) /* of all answers not yet taken, and the lists */
 #define LIMIT_GRPC_CONNECTIONS 512
 #define LIMIT_GRPC_STREAMS 128	   /* calls of one connection at once */
+#define LIMIT_GRPC_CALLS 4096	   /* of all connections at once */
 #define LIMIT_GRPC_HEADERS KiB(64) /* of one request, names and values */
-#define LIMIT_PROTOBUF_FACTOR 4	   /* a decoded request takes this much of its size */
+#define LIMIT_GRPC_FIELDS 256	   /* of one request */
+#define LIMIT_GRPC_CONTROL \
+	1000 /* frames of a connection that ask for work and bring none */
+#define LIMIT_GRPC_CONTROL_RATE 200 /* how many of them come back in a second */
+#define LIMIT_PROTOBUF_FACTOR 4	    /* a decoded request takes this much of its size */
 #define LIMIT_CONTROL_CLIENTS 64
 #define LIMIT_METRICS_CLIENTS 16
 #define LIMIT_NAMESPACE 253
-#define LIMIT_PINS 256 /* patterns */
+#define LIMIT_PINS 256	      /* patterns */
 #define LIMIT_SOCKET_PATH 107 /* what a sockaddr_un takes, without its NUL */
 
 /* The cache. */
@@ -109,10 +115,14 @@
 	300 /* a transfer must move LIMIT_SLOW_BYTES in any such span */
 #define LIMIT_SLOW_BYTES KiB(64)
 #define LIMIT_STALL_SECONDS 60 /* without a byte of a body */
-#define LIMIT_RING_STALL_SECONDS                                                    \
-	1500			  /* no slot filled: beyond what LIMIT_SLOW_* allow \
-				   */
-#define LIMIT_DOCUMENT_SECONDS 10 /* CPU seconds of a document room */
+#define LIMIT_RING_STALL_SECONDS                                                         \
+	1500			       /* no slot filled: beyond what LIMIT_SLOW_* allow \
+					*/
+#define LIMIT_GRPC_HELLO_SECONDS 10    /* from connect to the first frames */
+#define LIMIT_GRPC_REQUEST_SECONDS 60  /* from a call's headers to its last byte */
+#define LIMIT_GRPC_SILENCE_SECONDS 180 /* nothing heard, calls in flight: we ask */
+#define LIMIT_GRPC_ANSWER_SECONDS 60   /* a client takes no byte of what it is given */
+#define LIMIT_DOCUMENT_SECONDS 10      /* CPU seconds of a document room */
 
 /* Concurrency. */
 #define LIMIT_LAYERS_IN_FLIGHT 3     /* of one pull */
