@@ -34,10 +34,25 @@ utf8_len(const uint8_t *p, size_t n)
 	return len;
 }
 
+/* Eight bytes of ASCII without NUL: the store's files have tens of megabytes of them. */
+static bool
+is_ascii8(const uint8_t *p)
+{
+	const uint64_t high = UINT64_C(0x8080808080808080);
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return !((v | ((v & ~high) - UINT64_C(0x0101010101010101))) & high);
+}
+
 bool
 span_is_text(struct span a)
 {
 	for (size_t i = 0; i < a.n;) {
+		if (a.n - i >= 8 && is_ascii8(a.p + i)) {
+			i += 8;
+			continue;
+		}
 		size_t len = utf8_len(a.p + i, a.n - i);
 		if (!len)
 			return false;

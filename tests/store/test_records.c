@@ -39,6 +39,28 @@ test_json_refuses(void **state)
 	assert_int_equal(json_check(span_of("[1\0]", 4), &v), -EBADMSG);
 }
 
+/* Strings are walked eight bytes at once: each byte that means something, at each place,
+ * with what may precede it. */
+static void
+test_json_every_byte(void **state)
+{
+	for (size_t at = 1; at < 28; at++) {
+		for (unsigned byte = 0; byte < 256; byte++) {
+			char text[32];
+			struct span v;
+			memset(text, byte & 1 ? 'a' : 0x20, sizeof(text));
+			text[0] = text[29] = '"';
+			text[at] = (char)byte;
+			bool good =
+			    byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+			int want = good ? 0 : -EBADMSG;
+			assert_int_equal(json_check(span_of(text, 30), &v), want);
+			assert_int_equal(
+			    span_is_text(span_of(text, 30)), byte > 0 && byte < 0x80);
+		}
+	}
+}
+
 static void
 test_json_depth(void **state)
 {
@@ -339,6 +361,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_json_accepts),
 	    cmocka_unit_test(test_json_refuses),
+	    cmocka_unit_test(test_json_every_byte),
 	    cmocka_unit_test(test_json_depth),
 	    cmocka_unit_test(test_json_strings),
 	    cmocka_unit_test(test_json_numbers),

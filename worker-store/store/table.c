@@ -25,58 +25,60 @@ enum shape {
 
 struct field {
 	const char *key;
+	size_t n; /* its length */
 	enum shape shape;
 	size_t at; /* in struct record; 0 = only checked */
 };
 
+#define KEY(text) (text), sizeof(text) - 1
 #define AT(f) offsetof(struct record, f)
 
 static const struct field layer_fields[] = {
-    {"id", TEXT, AT(id)},
-    {"names", STRINGS, AT(names)},
-    {"parent", TEXT, AT(parent)},
-    {"metadata", STRING, AT(metadata)},
-    {"mountlabel", STRING, 0},
-    {"created", TIME, AT(created)},
-    {"compressed-diff-digest", DIGEST, AT(blob_digest)},
-    {"compressed-size", INT, AT(blob_size)},
-    {"diff-digest", DIGEST, AT(diff_digest)},
-    {"toc-digest", DIGEST, 0},
-    {"diff-size", INT, AT(diff_size)},
-    {"compression", INT, 0},
-    {"uidset", INTS, 0},
-    {"gidset", INTS, 0},
-    {"flags", FLAGS, AT(flags)},
-    {"uidmap", OBJECTS, 0},
-    {"gidmap", OBJECTS, 0},
-    {"big-data-names", STRINGS, AT(keys)},
+    {KEY("id"), TEXT, AT(id)},
+    {KEY("names"), STRINGS, AT(names)},
+    {KEY("parent"), TEXT, AT(parent)},
+    {KEY("metadata"), STRING, AT(metadata)},
+    {KEY("mountlabel"), STRING, 0},
+    {KEY("created"), TIME, AT(created)},
+    {KEY("compressed-diff-digest"), DIGEST, AT(blob_digest)},
+    {KEY("compressed-size"), INT, AT(blob_size)},
+    {KEY("diff-digest"), DIGEST, AT(diff_digest)},
+    {KEY("toc-digest"), DIGEST, 0},
+    {KEY("diff-size"), INT, AT(diff_size)},
+    {KEY("compression"), INT, 0},
+    {KEY("uidset"), INTS, 0},
+    {KEY("gidset"), INTS, 0},
+    {KEY("flags"), FLAGS, AT(flags)},
+    {KEY("uidmap"), OBJECTS, 0},
+    {KEY("gidmap"), OBJECTS, 0},
+    {KEY("big-data-names"), STRINGS, AT(keys)},
 };
 
 static const struct field image_fields[] = {
-    {"id", TEXT, AT(id)},
-    {"digest", DIGEST, AT(digest)},
-    {"names", STRINGS, AT(names)},
-    {"names-history", STRINGS, AT(history)},
-    {"layer", TEXT, AT(layer)},
-    {"mapped-layers", STRINGS, AT(mapped)},
-    {"metadata", STRING, AT(metadata)},
-    {"big-data-names", STRINGS, AT(keys)},
-    {"big-data-sizes", SIZES, AT(sizes)},
-    {"big-data-digests", DIGESTS, AT(digests)},
-    {"created", TIME, AT(created)},
-    {"flags", FLAGS, AT(flags)},
+    {KEY("id"), TEXT, AT(id)},
+    {KEY("digest"), DIGEST, AT(digest)},
+    {KEY("names"), STRINGS, AT(names)},
+    {KEY("names-history"), STRINGS, AT(history)},
+    {KEY("layer"), TEXT, AT(layer)},
+    {KEY("mapped-layers"), STRINGS, AT(mapped)},
+    {KEY("metadata"), STRING, AT(metadata)},
+    {KEY("big-data-names"), STRINGS, AT(keys)},
+    {KEY("big-data-sizes"), SIZES, AT(sizes)},
+    {KEY("big-data-digests"), DIGESTS, AT(digests)},
+    {KEY("created"), TIME, AT(created)},
+    {KEY("flags"), FLAGS, AT(flags)},
 };
 
 static const struct field container_fields[] = {
-    {"id", TEXT, AT(id)},
-    {"image", TEXT, AT(image)},
-    {"layer", TEXT, AT(layer)},
+    {KEY("id"), TEXT, AT(id)},
+    {KEY("image"), TEXT, AT(image)},
+    {KEY("layer"), TEXT, AT(layer)},
 };
 
 static const struct field mount_fields[] = {
-    {"id", TEXT, AT(id)},
-    {"path", STRING, 0},
-    {"count", INT, AT(count)},
+    {KEY("id"), TEXT, AT(id)},
+    {KEY("path"), STRING, 0},
+    {KEY("count"), INT, AT(count)},
 };
 
 static const struct {
@@ -192,11 +194,16 @@ field_of(enum table_kind kind, struct span key, bool *wrong_case)
 {
 	for (size_t i = 0; i < kinds[kind].n; i++) {
 		const struct field *f = &kinds[kind].f[i];
-		size_t n = strlen(f->key);
-		if (json_string_is(key, span_str(f->key)))
+		if (key.n == f->n + 2 && memcmp(key.p + 1, f->key, f->n) == 0)
 			return f;
-		if (key.n == n + 2 &&
-		    strncasecmp((const char *)key.p + 1, f->key, n) == 0)
+	}
+	/* Spelled otherwise: with escapes, or in another case. */
+	for (size_t i = 0; i < kinds[kind].n; i++) {
+		const struct field *f = &kinds[kind].f[i];
+		if (json_string_is(key, span_of(f->key, f->n)))
+			return f;
+		if (key.n == f->n + 2 &&
+		    strncasecmp((const char *)key.p + 1, f->key, f->n) == 0)
 			*wrong_case = true;
 	}
 	return NULL;
