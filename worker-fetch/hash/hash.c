@@ -8,7 +8,8 @@
 int
 hash_init(struct hash *h, const struct hash_plan *plan, struct hash_rings *rings)
 {
-	struct ring *out = plan->compressed ? &rings->squeezed : &rings->tar;
+	struct ring *tar = plan->discard ? NULL : &rings->tar;
+	struct ring *out = plan->compressed ? &rings->squeezed : tar;
 
 	*h = (struct hash){.plan = *plan, .rings = rings};
 	int r = leg_init(&h->blob, &rings->feed, out);
@@ -22,7 +23,7 @@ hash_init(struct hash *h, const struct hash_plan *plan, struct hash_rings *rings
 			h->blob.limit = plan->max_bytes;
 		return 0;
 	}
-	r = leg_init(&h->tree, &rings->expanded, &rings->tar);
+	r = leg_init(&h->tree, &rings->expanded, tar);
 	if (r < 0) {
 		leg_release(&h->blob);
 		return r;
@@ -147,5 +148,6 @@ hash_abort(struct hash *h)
 {
 	if (h->plan.compressed)
 		ring_finish(&h->rings->squeezed, RING_ABORTED);
-	ring_finish(&h->rings->tar, RING_ABORTED);
+	if (!h->plan.discard)
+		ring_finish(&h->rings->tar, RING_ABORTED);
 }

@@ -5,6 +5,8 @@
  *   compressed:    feed -> [SHA-256: blob] -> squeezed    expanded -> [SHA-256: DiffID]
  * -> tar uncompressed:  feed -> [SHA-256: both] -> tar
  *
+ * A layer that is there already is only hashed: its tar goes nowhere.
+ *
  * No leg ever waits for the other: whichever can move moves, or hash and inflate would
  * lock each other up. */
 #ifndef BULKHEAD_HASH_HASH_H
@@ -17,6 +19,7 @@ struct hash_plan {
 	bool compressed;
 	uint64_t size;	    /* of the blob, as the manifest says */
 	uint64_t max_bytes; /* uncompressed, at most */
+	bool discard;	    /* no applier: the ring `tar` is not used */
 };
 
 /* The rings of a layer, this room's sides; squeezed and expanded only with a compressed

@@ -46,9 +46,8 @@ least(size_t a, size_t b)
 /* Fills the slot from what is there now. *n: bytes of the slot, copied and hashed.
  * Returns 0 or what the incoming ring answered last. */
 static int
-fill(struct leg *l, uint8_t *slot, size_t *n)
+fill(struct leg *l, uint8_t *slot, size_t cap, size_t *n)
 {
-	size_t cap = l->out->geometry.slot_size;
 	struct span s;
 
 	for (*n = 0; *n < cap;) {
@@ -73,7 +72,8 @@ fill(struct leg *l, uint8_t *slot, size_t *n)
 static int
 finish(struct leg *l)
 {
-	ring_finish(l->out, RING_ENDED);
+	if (l->out)
+		ring_finish(l->out, RING_ENDED);
 	l->ended = true;
 	return LEG_ENDED;
 }
@@ -81,21 +81,21 @@ finish(struct leg *l)
 int
 leg_step(struct leg *l, struct err *e)
 {
-	uint8_t *slot;
-	size_t n;
+	static uint8_t dropped[CHUNK];
+	size_t n, cap = l->out ? l->out->geometry.slot_size : sizeof(dropped);
+	uint8_t *slot = dropped;
 
 	if (l->ended)
 		return LEG_ENDED;
-	int r = ring_reserve(l->out, &slot);
+	int r = l->out ? ring_reserve(l->out, &slot) : 0;
 	if (r == -EAGAIN)
 		return LEG_IDLE;
 	if (r < 0)
 		return neighbour_failed(l->to, r, e);
-	r = fill(l, slot, &n);
-	if (n > 0) {
+	r = fill(l, slot, cap, &n);
+	if (n > 0 && l->out)
 		ring_publish(l->out, n);
-		l->bytes += n;
-	}
+	l->bytes += n;
 	if (r == -EOVERFLOW)
 		return LEG_OVER;
 	if (n > 0 && (r == 0 || r == -EAGAIN))
@@ -110,5 +110,5 @@ leg_waits(struct leg *l)
 {
 	uint8_t *slot;
 
-	return ring_reserve(l->out, &slot) == -EAGAIN ? l->out : l->in;
+	return l->out && ring_reserve(l->out, &slot) == -EAGAIN ? l->out : l->in;
 }

@@ -12,7 +12,7 @@
 #include "worker-fetch/hash/digest.h"
 
 struct leg {
-	struct ring *in, *out;
+	struct ring *in, *out; /* out NULL: what was hashed is dropped */
 	const char *from, *to; /* the neighbours, for messages */
 	struct digest digest;
 	uint64_t bytes; /* published so far */
@@ -22,7 +22,7 @@ struct leg {
 
 enum { LEG_IDLE = 0, LEG_MOVED = 1, LEG_ENDED = 2, LEG_OVER = 3 };
 
-/* 0 or -ENOMEM. The rings stay the caller's. */
+/* 0 or -ENOMEM. The rings stay the caller's; out may be NULL. */
 int leg_init(struct leg *l, struct ring *in, struct ring *out) MUST_CHECK;
 void leg_release(struct leg *l);
 

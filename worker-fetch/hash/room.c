@@ -82,6 +82,7 @@ take_layer(struct layer *r)
 	    .compressed = r->compression != COMPRESSION_NONE,
 	    .size = m.hash_layer.size,
 	    .max_bytes = m.hash_layer.max_bytes,
+	    .discard = m.hash_layer.discard,
 	};
 	return 0;
 }
@@ -131,8 +132,10 @@ static int
 offer_rings(struct layer *r, struct err *err)
 {
 	struct ipc_msg feed = IPC_MSG(feed_ring), tar = IPC_MSG(apply_ring);
-	int e = offer(&r->apply, &tar, &r->rings.tar, RING_PRODUCER, RING_TAR);
+	int e = 0;
 
+	if (!r->plan.discard)
+		e = offer(&r->apply, &tar, &r->rings.tar, RING_PRODUCER, RING_TAR);
 	if (e == 0 && r->plan.compressed)
 		e = offer_inflate(r);
 	if (e == 0)
