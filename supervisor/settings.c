@@ -1,239 +1,56 @@
 #include "supervisor/settings.h"
 
-#include "common/base/fd.h"
-#include "common/ipc/chan.h"
-#include "policy/sandbox/profile.h"
-#include "policy/sandbox/spawn.h"
+#include "policy/sandbox/features.h"
+#include "supervisor/config/keys.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#define CONFIG_FILE "/etc/bulkhead/bulkhead.toml"
-#define GRAPH_ROOT "/var/lib/containers/storage"
-#define RUN_ROOT "/run/containers/storage"
-#define LISTEN_SOCKET "/run/bulkhead/bulkhead.sock"
-#define CONTROL_SOCKET "/run/bulkhead/control.sock"
-#define CONF_TIMEOUT_MS 15000
+enum when { NOW, RESTART };
 
-/* Where storage.conf is looked for, the first that exists: containers-storage.conf(5). */
-static const char *const storage_files[] = {
-    "/etc/containers/storage.conf", "/usr/share/containers/storage.conf"};
-
-int
-settings_parse(struct settings *s, int argc, char **argv, struct err *e)
-{
-	enum {
-		CONFIG = 256,
-		ROOT,
-		RUNROOT,
-		AUTHFILE,
-		CERT_DIR,
-		STORAGE_CONF,
-		LEVEL,
-		EMBEDDED
-	};
-	static const struct option options[] = {
-	    {"config", required_argument, NULL, CONFIG},
-	    {"root", required_argument, NULL, ROOT},
-	    {"runroot", required_argument, NULL, RUNROOT},
-	    {"authfile", required_argument, NULL, AUTHFILE},
-	    {"cert-dir", required_argument, NULL, CERT_DIR},
-	    {"storage-conf", required_argument, NULL, STORAGE_CONF},
-	    {"log-level", required_argument, NULL, LEVEL},
-	    {"embedded", no_argument, NULL, EMBEDDED},
-	    {0},
-	};
-	static const char *const levels[] = {
-	    [3] = "error", [4] = "warning", [6] = "info", [7] = "debug"};
-
-	*s = (struct settings){.log_level = 4,
-	    .max_layer = LIMIT_LAYER_DEFAULT,
-	    .max_image = LIMIT_IMAGE_DEFAULT,
-	    .uid_base = UIDS_BASE,
-	    .listen = LISTEN_SOCKET,
-	    .control_socket = CONTROL_SOCKET,
-	    .max_pulls = 6,
-	    .max_message = LIMIT_GRPC_MESSAGE_DEFAULT};
-	opterr = 0;
-	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		const char **text = c == CONFIG		? &s->config
-				    : c == ROOT		? &s->root
-				    : c == RUNROOT	? &s->runroot
-				    : c == AUTHFILE	? &s->authfile
-				    : c == CERT_DIR	? &s->cert_dir
-				    : c == STORAGE_CONF ? &s->storage_conf
-							: NULL;
-		if (text) {
-			*text = optarg;
-			if (*optarg != '/')
-				return err_set(
-				    e, ERR_USAGE, "%s: not an absolute path", optarg);
-		} else if (c == EMBEDDED) {
-			s->embedded = true;
-		} else if (c == LEVEL) {
-			unsigned level = 0;
-			for (unsigned i = 3; i < ARRAY_LEN(levels); i++) {
-				if (levels[i] && strcmp(levels[i], optarg) == 0)
-					level = i;
-			}
-			if (!level)
-				return err_set(e, ERR_USAGE,
-				    "--log-level %s: error, warning, info or debug",
-				    optarg);
-			s->log_level = level;
-		} else {
-			return err_set(
-			    e, ERR_USAGE, "unknown option %s", argv[optind - 1]);
-		}
-	}
-	if (optind != argc)
-		return err_set(e, ERR_USAGE, "unexpected argument %s", argv[optind]);
-	return 0;
-}
-
-/* ---- one file through one conf room ---- */
-
-struct reading {
-	struct settings *settings;
-	struct secrets *secrets;
-	const char *file;
-	int (*row)(struct settings *s, struct span key, struct span value);
-	struct err *e;
+/* One row of the table with its place in struct settings. */
+struct setting {
+	const char *key;
+	enum setting_form form;
+	uint64_t least, most;
+	const char *fallback;
+	size_t at, size;
+	struct setting_info info;
 };
 
-static int
-reading_message(struct reading *rd, struct ipc_msg *m, bool *over)
-{
-	char key[129], text[1024];
-	int r;
+static const struct setting settings[KEY_COUNT] = {
+#define SETTING(key, form, least, most, fallback, field, when, help)              \
+	[KEY_##key] = {#key, SETTING_##form, (uint64_t)(least), (uint64_t)(most), \
+	    fallback, offsetof(struct settings, field),                           \
+	    sizeof(((struct settings *)NULL)->field),                             \
+	    {#key, help, SETTING_LISTS(SETTING_##form), (when) == RESTART}},
+#include "supervisor/config/keys.def"
+#undef SETTING
+};
 
-	switch (m->type) {
-	case MSG_log:
-		return 0;
-	case MSG_config_row:
-		r = rd->row(rd->settings, m->config_row.key, m->config_row.value);
-		if (r < 0)
-			return err_set(rd->e, ERR_USAGE,
-			    "%s: the value of %s cannot be used", rd->file,
-			    span_escape(m->config_row.key, key, sizeof(key)));
-		return 0;
-	case MSG_config_secret:
-		r = secrets_add(rd->secrets, m->config_secret.scope,
-		    (enum secret_kind)m->config_secret.kind, m->config_secret.secret);
-		return r < 0 ? err_errno(rd->e, r, "%s: a credential", rd->file) : 0;
-	case MSG_config_end:
-		*over = true;
-		if (m->config_end.code)
-			return err_set(rd->e, (enum err_class)m->config_end.code, "%s",
-			    span_escape(m->config_end.text, text, sizeof(text)));
-		return 0;
-	default:
-		return err_set(
-		    rd->e, ERR_INTERNAL, "%s: its reader spoke out of turn", rd->file);
-	}
+static const char *const level_words[] = {SETTING_WORD_LEVELS};
+static const unsigned levels[] = {3, 4, 6, 7};
+static const char *const format_words[] = {SETTING_WORD_FORMATS};
+
+static void *
+place(struct settings *s, const struct setting *set)
+{
+	return (char *)s + set->at;
 }
 
-/* HELLO, then the file goes in and rows come out until the end. */
-static int
-reading_talk(struct reading *rd, struct chan *c, enum config_kind kind, int file)
+static const void *
+place_of(const struct settings *s, const struct setting *set)
 {
-	struct ipc_msg m;
-	const char *why = NULL;
-	char text[1024];
-	bool over = false;
-
-	if (sandbox_failure(c->fd, text, sizeof(text)))
-		return err_set(
-		    rd->e, ERR_INTERNAL, "the reader of %s: %s", rd->file, text);
-	int r = chan_recv_wait(c, &m, CONF_TIMEOUT_MS, &why);
-	if (r != 0 && sandbox_failure(c->fd, text, sizeof(text)))
-		return err_set(
-		    rd->e, ERR_INTERNAL, "the reader of %s: %s", rd->file, text);
-	if (r != 0 || m.type != MSG_hello ||
-	    memcmp(m.hello.schema, ipc_schema_hash, sizeof(m.hello.schema)) != 0)
-		return err_set(rd->e, ERR_INTERNAL, "the reader of %s did not start: %s",
-		    rd->file, why ? why : "no word of it");
-	struct ipc_msg ask =
-	    IPC_MSG(read_config, .kind = kind, .name = span_str(rd->file));
-	ask.fds[0] = file;
-	ask.nfds = 1;
-	r = chan_send(c, &ask);
-	c->phase = IPC_RUN;
-	while (r == 0 && !over) {
-		r = chan_recv_wait(c, &m, CONF_TIMEOUT_MS, &why);
-		if (r != 0)
-			return err_set(rd->e, ERR_INTERNAL,
-			    "the reader of %s ended early%s%s", rd->file, why ? ": " : "",
-			    why ? why : "");
-		r = reading_message(rd, &m, &over);
-		ipc_msg_release(&m);
-	}
-	return r;
+	return (const char *)s + set->at;
 }
 
-static void
-wait_readable(int fd)
-{
-	struct pollfd p = {fd, POLLIN, 0};
+/* ---- keeping one value ---- */
 
-	(void)!poll(&p, 1, CONF_TIMEOUT_MS);
-}
-
+/* The reader has checked all of this; but a reader that was taken over has not. */
 static int
-reading_run(struct reading *rd, struct sandbox_host *h, enum config_kind kind, int file)
-{
-	struct sandbox_room room;
-	struct chan c;
-	int status;
-
-	int r = sandbox_spawn(
-	    h, profile_find(ROOM_CONF, SANDBOX_MODE_PLAIN), -1, &room, rd->e);
-	if (r < 0)
-		return r;
-	wait_readable(room.control);
-	r = chan_init(
-	    &c, fd_steal(&room.control), CH_control, ROOM_SUPERVISOR, ROOM_CONF);
-	if (r == 0)
-		r = reading_talk(rd, &c, kind, file);
-	chan_release(&c);
-	syscall(SYS_pidfd_send_signal, room.pidfd, SIGKILL, NULL, 0);
-	(void)!sandbox_reap(h, &room, &status);
-	return r;
-}
-
-/* 0; positive 1: there is no such file; negative with *e. */
-static int
-read_file(struct settings *s, struct secrets *secrets, struct sandbox_host *h,
-    enum config_kind kind, const char *path,
-    int (*row)(struct settings *s, struct span key, struct span value), struct err *e)
-{
-	struct reading rd = {s, secrets, path, row, e};
-	FD_AUTO file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-
-	if (file < 0 && errno == ENOENT)
-		return 1;
-	if (file < 0)
-		return err_errno(e, errno, "cannot open %s", path);
-	return reading_run(&rd, h, kind, file);
-}
-
-/* ---- rows ---- */
-
-static int
-keep_text(char *dst, size_t cap, struct span value)
-{
-	return span_to_str(value, dst, cap) ? 0 : -EINVAL;
-}
-
-static int
-keep_number(uint64_t *dst, uint64_t max, struct span value)
+keep_number(uint64_t *dst, const struct setting *set, struct span value)
 {
 	char text[24], *end;
 
@@ -241,144 +58,549 @@ keep_number(uint64_t *dst, uint64_t max, struct span value)
 		return -EINVAL;
 	errno = 0;
 	unsigned long long v = strtoull(text, &end, 10);
-	if (errno || *end || v > max)
+	if (errno || *end || v < set->least || v > set->most)
 		return -EINVAL;
 	*dst = v;
 	return 0;
 }
 
 static int
-keep_insecure(struct settings *s, struct span value)
+keep_text(char *dst, const struct setting *set, struct span value)
 {
-	size_t at = strlen(s->insecure);
+	bool path = set->form != SETTING_PATTERN;
 
-	if (at + value.n + 2 > sizeof(s->insecure) || memchr(value.p, '\n', value.n))
+	if (value.n ? path && value.p[0] != '/' : set->least > 0)
 		return -EINVAL;
-	memcpy(s->insecure + at, value.p, value.n);
-	memcpy(s->insecure + at + value.n, "\n", 2);
+	return span_to_str(value, dst, set->size) ? 0 : -EINVAL;
+}
+
+/* A line more; the value "" begins the list anew: later files replace, they never add. */
+static int
+keep_line(char *dst, size_t cap, struct span value)
+{
+	size_t at = strlen(dst);
+
+	if (!value.n) {
+		*dst = 0;
+		return 0;
+	}
+	if (memchr(value.p, '\n', value.n) || memchr(value.p, 0, value.n))
+		return -EINVAL;
+	if (at + value.n + 2 > cap)
+		return -E2BIG;
+	memcpy(dst + at, value.p, value.n);
+	memcpy(dst + at + value.n, "\n", 2);
 	return 0;
 }
 
 static int
-keep_degraded(struct settings *s, struct span value)
+keep_degraded(unsigned *dst, struct span value)
 {
 	char name[64];
+
+	if (!value.n) {
+		*dst = 0;
+		return 0;
+	}
 	unsigned bit =
 	    span_to_str(value, name, sizeof(name)) ? features_degraded_bit(name) : 0;
-
-	s->allow_degraded |= bit;
+	*dst |= bit;
 	return bit ? 0 : -EINVAL;
 }
 
 static int
-row_bulkhead(struct settings *s, struct span key, struct span value)
+word_index(const char *const *words, size_t n, struct span value)
 {
-	const struct {
-		const char *key;
-		char *dst;
-		size_t cap;
-	} texts[] = {
-	    {"root", s->graph_root, sizeof(s->graph_root)},
-	    {"runroot", s->run_root, sizeof(s->run_root)},
-	    {"policy", s->policy, sizeof(s->policy)},
-	    {"authfile", s->auth, sizeof(s->auth)},
-	    {"cert_dir", s->certs, sizeof(s->certs)},
-	    {"storage_conf", s->storage, sizeof(s->storage)},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		if (span_is(key, texts[i].key))
-			return keep_text(texts[i].dst, texts[i].cap, value);
+	for (size_t i = 0; i < n; i++) {
+		if (span_is(value, words[i]))
+			return (int)i;
 	}
-	if (span_is(key, "insecure_registries"))
-		return keep_insecure(s, value);
-	if (span_is(key, "allow_degraded"))
-		return keep_degraded(s, value);
-	if (span_is(key, "max_layer_bytes"))
-		return keep_number(&s->max_layer, LIMIT_LAYER_HARD, value);
-	if (span_is(key, "max_image_bytes"))
-		return keep_number(&s->max_image, LIMIT_IMAGE_HARD, value);
-	if (span_is(key, "uid_base"))
-		return keep_number(&s->uid_base, UINT32_MAX - 4096, value);
 	return -EINVAL;
 }
 
-/* Only where nothing has decided yet: the command line and bulkhead's own file come
- * first. */
 static int
-row_storage(struct settings *s, struct span key, struct span value)
+keep(struct settings *s, const struct setting *set, struct span value)
 {
-	if (span_is(key, "graphroot") && !*s->graph_root)
-		return keep_text(s->graph_root, sizeof(s->graph_root), value);
-	if (span_is(key, "runroot") && !*s->run_root)
-		return keep_text(s->run_root, sizeof(s->run_root), value);
-	return 0;
-}
+	void *dst = place(s, set);
+	int i;
 
-/* What the auth file names and bulkhead does not use is said, so that nobody looks for
- * the reason of a refused login elsewhere. */
-static int
-row_auth(struct settings *s, struct span key, struct span value)
-{
-	char what[129], text[512];
-
-	if (s->log_level >= 4)
-		fprintf(stderr, "bulkhead: %s: %s: %s: not used\n", s->auth,
-		    span_escape(key, what, sizeof(what)),
-		    span_escape(value, text, sizeof(text)));
-	return 0;
-}
-
-/* ---- all of it ---- */
-
-static void
-override(char *dst, size_t cap, const char *text)
-{
-	if (text)
-		snprintf(dst, cap, "%s", text);
-}
-
-static int
-read_storage(
-    struct settings *s, struct secrets *secrets, struct sandbox_host *h, struct err *e)
-{
-	int r = 1;
-
-	if (*s->storage) {
-		r = read_file(s, secrets, h, CONFIG_STORAGE, s->storage, row_storage, e);
-		return r == 1 ? err_set(e, ERR_USAGE, "%s: no such file", s->storage) : r;
+	switch (set->form) {
+	case SETTING_NUMBER:
+	case SETTING_SECONDS:
+		return keep_number(dst, set, value);
+	case SETTING_LEVEL:
+		i = word_index(level_words, ARRAY_LEN(level_words), value);
+		if (i >= 0)
+			*(unsigned *)dst = levels[i];
+		return i < 0 ? i : 0;
+	case SETTING_FORMAT:
+		i = word_index(format_words, ARRAY_LEN(format_words), value);
+		if (i >= 0)
+			*(enum log_format *)dst = (enum log_format)i;
+		return i < 0 ? i : 0;
+	case SETTING_NAMES:
+		return keep_degraded(dst, value);
+	case SETTING_HOSTS:
+	case SETTING_PATTERNS:
+		return keep_line(dst, set->size, value);
+	case SETTING_PATH:
+	case SETTING_SOCKET:
+	case SETTING_PATTERN:
+		return keep_text(dst, set, value);
 	}
-	for (size_t i = 0; r == 1 && i < ARRAY_LEN(storage_files); i++)
-		r = read_file(
-		    s, secrets, h, CONFIG_STORAGE, storage_files[i], row_storage, e);
-	return r < 0 ? r : 0;
+	return -EINVAL;
+}
+
+/* ---- rows ---- */
+
+static const struct setting *
+find(struct span key)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		if (span_is(key, settings[i].key))
+			return &settings[i];
+	}
+	return NULL;
+}
+
+static const char *
+row_problem(const struct setting *set, int r)
+{
+	if (r == -E2BIG)
+		return "takes more bytes than there is room for";
+	if (set && set->form == SETTING_NAMES)
+		return "names a form of isolation that there is not (kernel, seccomp, "
+		       "landlock, apply-userns)";
+	return "cannot be used";
 }
 
 int
-settings_read(
-    struct settings *s, struct sandbox_host *h, struct secrets *secrets, struct err *e)
+settings_row(
+    struct settings *s, unsigned file, struct span key, struct span value, struct err *e)
 {
-	const char *config = s->config ? s->config : CONFIG_FILE;
+	const struct setting *set = find(key);
+	char name[129], shown[100], path[512];
 
-	int r = read_file(s, secrets, h, CONFIG_BULKHEAD, config, row_bulkhead, e);
-	if (r == 1 && s->config)
-		return err_set(e, ERR_USAGE, "%s: no such file", s->config);
+	int r = set ? keep(s, set, value) : -EINVAL;
 	if (r < 0)
-		return r;
-	override(s->graph_root, sizeof(s->graph_root), s->root);
-	override(s->run_root, sizeof(s->run_root), s->runroot);
-	override(s->auth, sizeof(s->auth), s->authfile);
-	override(s->certs, sizeof(s->certs), s->cert_dir);
-	override(s->storage, sizeof(s->storage), s->storage_conf);
-	r = read_storage(s, secrets, h, e);
-	if (r < 0)
-		return r;
-	if (!*s->graph_root)
-		snprintf(s->graph_root, sizeof(s->graph_root), "%s", GRAPH_ROOT);
-	if (!*s->run_root)
-		snprintf(s->run_root, sizeof(s->run_root), "%s", RUN_ROOT);
-	if (!*s->auth)
+		return err_set(e, ERR_USAGE, "%s: %s: the value \"%s\" %s",
+		    config_files_path(&s->files, file, path, sizeof(path)),
+		    span_escape(key, name, sizeof(name)),
+		    span_escape(value, shown, sizeof(shown)), row_problem(set, r));
+	s->from[set - settings] = (uint8_t)(SOURCE_FILE + file);
+	return 0;
+}
+
+int
+settings_row_storage(
+    struct settings *s, struct span key, struct span value, struct err *e)
+{
+	enum setting_id id = span_is(key, "graphroot") ? KEY_root
+			     : span_is(key, "runroot") ? KEY_runroot
+						       : KEY_COUNT;
+	char name[129];
+
+	if (id == KEY_COUNT)
 		return 0;
-	r = read_file(s, secrets, h, CONFIG_AUTH, s->auth, row_auth, e);
-	return r == 1 ? err_set(e, ERR_USAGE, "%s: no such file", s->auth) : r;
+	if (s->from[id] != SOURCE_DEFAULT)
+		return 0; /* bulkhead's own word comes first */
+	if (keep(s, &settings[id], value) < 0)
+		return err_set(e, ERR_USAGE, "%s: the value of %s cannot be used",
+		    s->storage_used, span_escape(key, name, sizeof(name)));
+	s->from[id] = SOURCE_STORAGE;
+	return 0;
+}
+
+/* ---- the order of things ---- */
+
+static void
+pins_join(struct settings *s)
+{
+	snprintf(s->pins, sizeof(s->pins), "%s%s%s", s->pinned, s->pause,
+	    *s->pause ? "\n" : "");
+}
+
+static void
+fall_back(struct settings *s)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		const struct setting *set = &settings[i];
+		if (s->from[i] == SOURCE_DEFAULT &&
+		    keep(s, set, span_str(set->fallback ? set->fallback : "")) < 0)
+			assert(!"a fallback that is no value");
+	}
+}
+
+void
+settings_begin(struct settings *s)
+{
+	memset(s->from, SOURCE_DEFAULT, sizeof(s->from));
+	*s->storage_used = 0;
+	s->files.n = 0;
+	fall_back(s);
+	settings_override(s);
+	pins_join(s);
+}
+
+void
+settings_override(struct settings *s)
+{
+	const struct {
+		enum setting_id key;
+		const char *text;
+	} given[] = {
+	    {KEY_root, s->root},
+	    {KEY_runroot, s->runroot},
+	    {KEY_authfile, s->authfile},
+	    {KEY_cert_dir, s->cert_dir},
+	    {KEY_storage_conf, s->storage_conf},
+	    {KEY_listen, s->listen_given},
+	    {KEY_control_socket, s->control_given},
+	    {KEY_metrics_socket, s->metrics_given},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(given); i++) {
+		if (!given[i].text)
+			continue;
+		/* Their lengths were checked when they were given. */
+		if (keep(s, &settings[given[i].key], span_str(given[i].text)) < 0)
+			assert(!"a path that does not fit");
+		s->from[given[i].key] = SOURCE_COMMAND;
+	}
+	/* The command that runs rooms for itself speaks of warnings unless asked. */
+	if (s->level_given || s->embedded) {
+		s->log_level = s->level_given ? s->level_given : 4;
+		s->from[KEY_log_level] = SOURCE_COMMAND;
+	}
+}
+
+void
+settings_finish(struct settings *s)
+{
+	fall_back(s);
+	pins_join(s);
+}
+
+void
+settings_keep_running(struct settings *s, const struct settings *running)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		if (settings[i].info.restart)
+			memcpy(place(s, &settings[i]), place_of(running, &settings[i]),
+			    settings[i].size);
+	}
+}
+
+/* ---- the command line ---- */
+
+static int
+parse_level(unsigned *out, const char *text, struct err *e)
+{
+	int i = word_index(level_words, ARRAY_LEN(level_words), span_str(text));
+
+	if (i < 0)
+		return err_set(
+		    e, ERR_USAGE, "--log-level %s: error, warning, info or debug", text);
+	*out = levels[i];
+	return 0;
+}
+
+static int
+parse_path(const char **out, const char *text, size_t most, struct err *e)
+{
+	if (*text != '/')
+		return err_set(e, ERR_USAGE, "%s: not an absolute path", text);
+	if (strlen(text) > most)
+		return err_set(e, ERR_USAGE, "%s: longer than %zu bytes", text, most);
+	*out = text;
+	return 0;
+}
+
+static int
+parse_socket(const char **out, const char *text, struct err *e)
+{
+	return parse_path(out, (const char *)setting_socket_path(span_str(text)).p,
+	    LIMIT_SOCKET_PATH, e);
+}
+
+enum option_id {
+	CONFIG = 256,
+	ROOT,
+	RUNROOT,
+	AUTHFILE,
+	CERT_DIR,
+	STORAGE_CONF,
+	LISTEN,
+	CONTROL,
+	METRICS,
+	LEVEL,
+	EMBEDDED
+};
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, CONFIG},
+    {"root", required_argument, NULL, ROOT},
+    {"runroot", required_argument, NULL, RUNROOT},
+    {"authfile", required_argument, NULL, AUTHFILE},
+    {"cert-dir", required_argument, NULL, CERT_DIR},
+    {"storage-conf", required_argument, NULL, STORAGE_CONF},
+    {"listen", required_argument, NULL, LISTEN},
+    {"control", required_argument, NULL, CONTROL},
+    {"metrics", required_argument, NULL, METRICS},
+    {"log-level", required_argument, NULL, LEVEL},
+    {"embedded", no_argument, NULL, EMBEDDED},
+    {0},
+};
+
+static int
+parse_option(struct settings *s, int c, const char *word, struct err *e)
+{
+	switch (c) {
+	case CONFIG:
+		return parse_path(&s->config, optarg, LIMIT_PATH - 64, e);
+	case ROOT:
+		return parse_path(&s->root, optarg, LIMIT_PATH - 1, e);
+	case RUNROOT:
+		return parse_path(&s->runroot, optarg, LIMIT_PATH - 1, e);
+	case AUTHFILE:
+		return parse_path(&s->authfile, optarg, LIMIT_PATH - 1, e);
+	case CERT_DIR:
+		return parse_path(&s->cert_dir, optarg, LIMIT_PATH - 1, e);
+	case STORAGE_CONF:
+		return parse_path(&s->storage_conf, optarg, LIMIT_PATH - 1, e);
+	case LISTEN:
+		return parse_socket(&s->listen_given, optarg, e);
+	case CONTROL:
+		return parse_socket(&s->control_given, optarg, e);
+	case METRICS:
+		return parse_socket(&s->metrics_given, optarg, e);
+	case LEVEL:
+		return parse_level(&s->level_given, optarg, e);
+	case EMBEDDED:
+		s->embedded = true;
+		return 0;
+	default:
+		return err_set(e, ERR_USAGE, "unknown option %s", word);
+	}
+}
+
+int
+settings_parse(struct settings *s, int argc, char **argv, struct err *e)
+{
+	*s = (struct settings){0};
+	opterr = 0;
+	optind = 0; /* glibc: from the beginning, also the second time */
+	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		int r = parse_option(s, c, argv[optind - 1], e);
+		if (r < 0)
+			return r;
+	}
+	if (optind != argc)
+		return err_set(e, ERR_USAGE, "unexpected argument %s", argv[optind]);
+	settings_begin(s);
+	return 0;
+}
+
+/* ---- telling ---- */
+
+const struct setting_info *
+setting_info(enum setting_id key)
+{
+	return &settings[key].info;
+}
+
+struct text {
+	char *p;
+	size_t n, cap;
+};
+
+static void
+put(struct text *t, const char *p, size_t n)
+{
+	if (t->n + n < t->cap) {
+		memcpy(t->p + t->n, p, n);
+		t->n += n;
+	} else if (t->cap >= 4) {
+		t->n = t->n < t->cap - 4 ? t->n : t->cap - 4;
+		memcpy(t->p + t->n, "...", 3);
+		t->n += 3;
+		t->cap = t->n; /* no more */
+	}
+	t->p[t->n] = 0;
+}
+
+/* One character beyond ASCII as TOML's \UXXXXXXXX. Bytes taken. */
+static size_t
+put_wide(struct text *t, const uint8_t *p, size_t n)
+{
+	size_t more = *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : 1;
+	uint32_t c = *p & (0x3fu >> more);
+	char escaped[11];
+
+	for (size_t i = 1; i <= more && i < n; i++)
+		c = c << 6 | (p[i] & 0x3f);
+	snprintf(escaped, sizeof(escaped), "\\U%08x", (unsigned)c);
+	put(t, escaped, 10);
+	return more < n ? more + 1 : n;
+}
+
+/* A TOML string, in ASCII. */
+static void
+put_quoted(struct text *t, struct span value)
+{
+	put(t, "\"", 1);
+	for (size_t i = 0; i < value.n;) {
+		uint8_t c = value.p[i];
+		if (c >= 0x80) {
+			i += put_wide(t, value.p + i, value.n - i);
+			continue;
+		}
+		char escaped[8];
+		if (c < 0x20 || c == 0x7f) {
+			snprintf(escaped, sizeof(escaped), "\\u%04x", c);
+			put(t, escaped, 6);
+		} else {
+			if (c == '"' || c == '\\')
+				put(t, "\\", 1);
+			put(t, (const char *)value.p + i, 1);
+		}
+		i++;
+	}
+	put(t, "\"", 1);
+}
+
+/* Items that end in one of two characters. */
+static void
+put_list(struct text *t, const char *items, char end)
+{
+	put(t, "[", 1);
+	for (const char *at = items; *at;) {
+		size_t n = strcspn(at, (char[]){end, 0});
+		if (at != items)
+			put(t, ", ", 2);
+		put_quoted(t, span_of(at, n));
+		at += n + (at[n] != 0);
+	}
+	put(t, "]", 1);
+}
+
+static const char *
+level_word(unsigned level)
+{
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		if (levels[i] == level)
+			return level_words[i];
+	}
+	return "";
+}
+
+char *
+settings_text(const struct settings *s, enum setting_id key, char *dst, size_t cap)
+{
+	const struct setting *set = &settings[key];
+	const void *value = place_of(s, set);
+	struct text t = {dst, 0, cap};
+	char buf[128];
+
+	switch (set->form) {
+	case SETTING_NUMBER:
+	case SETTING_SECONDS:
+		snprintf(buf, sizeof(buf), "%llu",
+		    (unsigned long long)*(const uint64_t *)value);
+		put(&t, buf, strlen(buf));
+		break;
+	case SETTING_LEVEL:
+		put_quoted(&t, span_str(level_word(*(const unsigned *)value)));
+		break;
+	case SETTING_FORMAT:
+		put_quoted(&t, span_str(format_words[*(const enum log_format *)value]));
+		break;
+	case SETTING_NAMES:
+		features_degraded_text(*(const unsigned *)value, buf, sizeof(buf));
+		put_list(&t, buf, ',');
+		break;
+	case SETTING_HOSTS:
+	case SETTING_PATTERNS:
+		put_list(&t, value, '\n');
+		break;
+	case SETTING_PATH:
+	case SETTING_SOCKET:
+	case SETTING_PATTERN:
+		put_quoted(&t, span_str(value));
+		break;
+	}
+	return dst;
+}
+
+char *
+settings_fallback(enum setting_id key, char *dst, size_t cap)
+{
+	const struct setting *set = &settings[key];
+	struct text t = {dst, 0, cap};
+
+	if (set->info.list)
+		put_list(&t, set->fallback ? set->fallback : "", '\n');
+	else if (set->form == SETTING_NUMBER || set->form == SETTING_SECONDS)
+		put(&t, set->fallback, strlen(set->fallback));
+	else
+		put_quoted(&t, span_str(set->fallback));
+	return dst;
+}
+
+char *
+settings_source(const struct settings *s, enum setting_id key, char *dst, size_t cap)
+{
+	switch (s->from[key]) {
+	case SOURCE_DEFAULT:
+		snprintf(dst, cap, "default");
+		return dst;
+	case SOURCE_COMMAND:
+		snprintf(dst, cap, "command line");
+		return dst;
+	case SOURCE_STORAGE:
+		snprintf(dst, cap, "%s", s->storage_used);
+		return dst;
+	default:
+		return config_files_path(
+		    &s->files, (unsigned)(s->from[key] - SOURCE_FILE), dst, cap);
+	}
+}
+
+/* Numbers and words are compared as they are kept, texts without what lies behind their
+ * ends. */
+static bool
+same(const struct settings *a, const struct settings *b, const struct setting *set)
+{
+	const void *x = place_of(a, set), *y = place_of(b, set);
+
+	switch (set->form) {
+	case SETTING_NUMBER:
+	case SETTING_SECONDS:
+	case SETTING_LEVEL:
+	case SETTING_FORMAT:
+	case SETTING_NAMES:
+		return memcmp(x, y, set->size) == 0;
+	default:
+		return strcmp(x, y) == 0;
+	}
+}
+
+unsigned
+settings_changes(const struct settings *before, const struct settings *after,
+    settings_change_fn fn, void *arg)
+{
+	char old[1024], new[1024];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < KEY_COUNT; i++) {
+		const struct setting *set = &settings[i];
+		if (same(before, after, set))
+			continue;
+		n++;
+		fn(arg, set->key,
+		    settings_text(before, (enum setting_id)i, old, sizeof(old)),
+		    settings_text(after, (enum setting_id)i, new, sizeof(new)),
+		    set->info.restart);
+	}
+	return n;
 }

@@ -1,21 +1,33 @@
 /* What the command line and the configuration files decide. Files are read by conf rooms,
- * one a file; here their rows are only compared and kept. */
+ * one a file; here their rows are only compared and kept. The keys: config/keys.def. */
 #ifndef BULKHEAD_SUPERVISOR_SETTINGS_H
 #define BULKHEAD_SUPERVISOR_SETTINGS_H
 
 #include "common/base/err.h"
 #include "common/base/limits.h"
+#include "supervisor/dropins.h"
 #include "supervisor/secrets.h"
 
 struct sandbox_host;
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
+enum setting_id {
+#define SETTING(key, form, least, most, fallback, field, when, help) KEY_##key,
+#include "supervisor/config/keys.def"
+#undef SETTING
+	KEY_COUNT
+};
+
+/* Where a value comes from: one of these, or SOURCE_FILE + index of settings.files. */
+enum { SOURCE_DEFAULT, SOURCE_STORAGE, SOURCE_COMMAND, SOURCE_FILE };
+
 struct settings {
-	/* From the command line; NULL: not given. */
+	/* From the command line; NULL: not given. Sockets without "unix://". */
 	const char *config, *root, *runroot, *authfile, *cert_dir, *storage_conf;
 	const char *listen_given, *control_given, *metrics_given;
-	bool embedded, level_given;
+	unsigned level_given; /* 0: not given */
+	bool embedded;
 	/* Decided, after settings_read. */
 	char graph_root[LIMIT_PATH + 1], run_root[LIMIT_PATH + 1];
 	char policy[LIMIT_PATH + 1], auth[LIMIT_PATH + 1],
@@ -30,19 +42,70 @@ struct settings {
 	    metrics_socket[LIMIT_SOCKET_PATH + 1];
 	unsigned log_level; /* 3 error, 4 warning, 6 info, 7 debug */
 	enum log_format log_format;
-	char pins[16385]; /* patterns, a line each; the pause image is among them */
-	uint64_t max_pulls,
-	    max_pulls_namespace;   /* at once; the latter: 0 = no own limit */
-	uint64_t progress_seconds; /* 0 = off */
-	uint64_t max_message;	   /* bytes of a gRPC message */
+	char pinned[16385 - LIMIT_NAME - 1], pause[LIMIT_NAME + 1];
+	char pins[16385]; /* both: patterns, a line each */
+	uint64_t max_pulls;
+	uint64_t max_pulls_namespace; /* 0 = no limit of its own */
+	uint64_t progress_seconds;    /* 0 = off */
+	uint64_t max_message;	      /* bytes of a gRPC message */
+	/* Who decided what. */
+	uint8_t from[KEY_COUNT];
+	struct config_files files;
+	char storage_used[LIMIT_PATH + 1]; /* the storage.conf that was read, or "" */
 };
+
+struct setting_info {
+	const char *key, *help;
+	bool list, restart; /* restart: a reload does not apply it */
+};
+
+/* ---- settings.c: pure ---- */
 
 /* Command line of bulkheadd. 0, or negative with *e (ERR_USAGE). */
 int settings_parse(struct settings *s, int argc, char **argv, struct err *e) MUST_CHECK;
 
-/* The bulkhead configuration file alone: it says what the sandbox of its own reader may
- * lack, so an uncommon `allow_degraded` is read by a first, full-strength conf room. Then
- * storage.conf and the auth file. 0, or negative with *e. */
+/* Forgets what files have said; what the command line gave stays. */
+void settings_begin(struct settings *s);
+
+/* A row that a reader sent of file number `file` of s->files, or of storage.conf. 0, or
+ * negative with *e: a key or a value that no honest reader sends, or a list that takes
+ * too many bytes. */
+int settings_row(struct settings *s, unsigned file, struct span key, struct span value,
+    struct err *e) MUST_CHECK;
+int settings_row_storage(
+    struct settings *s, struct span key, struct span value, struct err *e) MUST_CHECK;
+
+/* The command line over the files, so that storage_conf, authfile are decided; then,
+ * after storage.conf, the fallbacks of all that nobody set. */
+void settings_override(struct settings *s);
+void settings_finish(struct settings *s);
+
+const struct setting_info *setting_info(enum setting_id key);
+
+/* The value as bulkhead.toml would have it, one line; cut with "..." to fit. Returns dst.
+ * settings_fallback: what holds when nothing sets the key. */
+char *settings_text(const struct settings *s, enum setting_id key, char *dst, size_t cap);
+char *settings_fallback(enum setting_id key, char *dst, size_t cap);
+
+/* "default", "command line" or a file's path. Returns dst. */
+char *settings_source(
+    const struct settings *s, enum setting_id key, char *dst, size_t cap);
+
+/* Tells fn every key whose value differs; returns how many. No value is a secret. */
+typedef void (*settings_change_fn)(
+    void *arg, const char *key, const char *before, const char *after, bool restart);
+unsigned settings_changes(const struct settings *before, const struct settings *after,
+    settings_change_fn fn, void *arg);
+
+/* After a reload: what only a restart can change stays as it runs. The next reload names
+ * it again. */
+void settings_keep_running(struct settings *s, const struct settings *running);
+
+/* ---- conf.c ---- */
+
+/* bulkhead.toml, its drop-ins, storage.conf and the auth file. For a reload: a copy of
+ * the running settings, whose files are read again; on failure nothing of it is of use.
+ * 0, or negative with *e. */
 int settings_read(struct settings *s, struct sandbox_host *h, struct secrets *secrets,
     struct err *e) MUST_CHECK;
 

@@ -73,9 +73,13 @@
 #define LIMIT_POLICY MiB(1)
 #define LIMIT_POLICY_SCOPES 1024
 #define LIMIT_CONFIG_FILE MiB(1)
-#define LIMIT_CONFIG_LIST                                            \
-	1024 /* entries of one list or table of a configuration file \
-	      */
+#define LIMIT_CONFIG_LIST                                                               \
+	1024			/* entries of one list or table of a configuration file \
+				 */
+#define LIMIT_CONFIG_DROPINS 32 /* files beside the main one */
+/* What one reader may say of its file: rows, secrets and log lines, and their bytes. */
+#define LIMIT_CONFIG_ROWS (2 * LIMIT_JSON_KEYS + 64)
+#define LIMIT_CONFIG_BYTES MiB(4)
 
 /* Messages. */
 #define LIMIT_PACKET KiB(64)
@@ -94,6 +98,7 @@
 #define LIMIT_GRPC_CALLS 4096	   /* of all connections at once */
 #define LIMIT_GRPC_HEADERS KiB(64) /* of one request, names and values */
 #define LIMIT_GRPC_FIELDS 256	   /* of one request */
+#define LIMIT_GRPC_STATUS 2048	   /* text of an error: thrice that, encoded; clients take 8 KiB */
 #define LIMIT_GRPC_CONTROL \
 	1000 /* frames of a connection that ask for work and bring none */
 #define LIMIT_GRPC_CONTROL_RATE 200 /* how many of them come back in a second */

@@ -62,7 +62,7 @@ config_read(enum config_kind kind, struct span bytes, const char *name,
 		    (unsigned long long)LIMIT_CONFIG_FILE);
 	switch (kind) {
 	case CONFIG_BULKHEAD:
-		return settings_read(&r, bytes);
+		return bulkhead_read(&r, bytes);
 	case CONFIG_STORAGE:
 		return storage_read(&r, bytes);
 	case CONFIG_AUTH:

@@ -1,13 +1,9 @@
 /* What one configuration file says, checked, as rows of text. Pure: bytes in, calls out.
  *
- * CONFIG_BULKHEAD, bulkhead.toml. Rows by the keys of the file; a list gives one row an
- * item, an integer its decimal text; every other key is an error that names the line:
- *   root, runroot, storage_conf, policy, authfile, cert_dir   absolute paths
- *   uid_base                                                  65536 .. 4294963199
- *   max_layer_bytes, max_image_bytes                          1 .. the hard limits
- *   insecure_registries                                       list: host[:port], or a
- * CIDR range allow_degraded                                            list: names of
- * features, [a-z0-9-]
+ * CONFIG_BULKHEAD, bulkhead.toml. Rows by the keys of keys.def; every other key is an
+ * error that names the line. An integer is given as its decimal text, a span of time in
+ * seconds, a socket as its path; a list gives one row with the value "", then one an
+ * item.
  *
  * CONFIG_STORAGE, containers-storage.conf(5). Rows: graphroot, runroot (when set).
  * Settings under which images would have to be stored in another way than they are here

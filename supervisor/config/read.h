@@ -13,7 +13,7 @@ struct reading {
 	struct err *e;
 };
 
-int settings_read(struct reading *r, struct span bytes) MUST_CHECK;
+int bulkhead_read(struct reading *r, struct span bytes) MUST_CHECK;
 int storage_read(struct reading *r, struct span bytes) MUST_CHECK;
 int auth_read(struct reading *r, struct span bytes) MUST_CHECK;
 

@@ -2,34 +2,24 @@
 
 #include "common/base/limits.h"
 #include "common/ref/ref.h"
+#include "supervisor/config/keys.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-enum form { PATH, NUMBER, HOSTS, NAMES };
-
 struct setting {
 	const char *key;
-	enum form form;
-	int64_t min, max; /* NUMBER */
+	enum setting_form form;
+	int64_t least, most;
 };
 
-#define UID_BLOCKS 4096 /* the ids from uid_base on must exist */
-
 static const struct setting settings[] = {
-    {"root", PATH, 0, 0},
-    {"runroot", PATH, 0, 0},
-    {"storage_conf", PATH, 0, 0},
-    {"policy", PATH, 0, 0},
-    {"authfile", PATH, 0, 0},
-    {"cert_dir", PATH, 0, 0},
-    {"uid_base", NUMBER, 65536, INT64_C(4294967295) - UID_BLOCKS},
-    {"max_layer_bytes", NUMBER, 1, LIMIT_LAYER_HARD},
-    {"max_image_bytes", NUMBER, 1, LIMIT_IMAGE_HARD},
-    {"insecure_registries", HOSTS, 0, 0},
-    {"allow_degraded", NAMES, 0, 0},
+#define SETTING(key, form, least, most, fallback, field, when, help) \
+	{#key, SETTING_##form, (int64_t)(least), (int64_t)(most)},
+#include "supervisor/config/keys.def"
+#undef SETTING
 };
 
 struct state {
@@ -83,7 +73,7 @@ host_ok(struct span text)
 		return false;
 	if (range_ok(buf))
 		return true;
-	strcat(buf, "/x");
+	memcpy(buf + text.n, "/x", sizeof("/x"));
 	return ref_parse(span_str(buf), &ref, NULL) == 0 && span_is(text, ref.domain) &&
 	       ref_host_parse(text, &host, NULL) == 0;
 }
@@ -99,42 +89,165 @@ name_ok(struct span text)
 	return text.n >= 1 && text.n <= 32;
 }
 
+/* What an image name could look like, with a star at its end or one at each end. */
+static bool
+pattern_ok(struct span text)
+{
+	if (text.n > LIMIT_NAME)
+		return false;
+	bool keyword = text.n > 2 && text.p[0] == '*' && text.p[text.n - 1] == '*';
+	for (size_t i = 0; i < text.n; i++) {
+		uint8_t c = text.p[i];
+		bool edge = i == text.n - 1 || (keyword && i == 0);
+		if (c <= 0x20 || c >= 0x7f || (c == '*' && !edge))
+			return false;
+	}
+	return true;
+}
+
+/* "90", "90s", "10m", "1h30m": units fall, each at most once. Seconds, or -1. */
+static int64_t
+seconds_of(struct span text)
+{
+	static const struct {
+		char unit;
+		int64_t seconds;
+	} units[] = {{'h', 3600}, {'m', 60}, {'s', 1}};
+	int64_t all = 0, value = 0;
+	size_t digits = 0, unit = 0;
+
+	for (size_t i = 0; i < text.n; i++) {
+		uint8_t c = text.p[i];
+		if (c >= '0' && c <= '9') {
+			if (++digits > 9)
+				return -1;
+			value = value * 10 + (c - '0');
+			continue;
+		}
+		while (unit < ARRAY_LEN(units) && units[unit].unit != c)
+			unit++;
+		if (unit == ARRAY_LEN(units) || !digits)
+			return -1;
+		all += value * units[unit++].seconds;
+		value = 0;
+		digits = 0;
+	}
+	if (!digits)
+		return text.n ? all : -1;
+	return all ? -1 : value; /* a last part without its unit: nobody knows which */
+}
+
+/* The words of a form, as a list for people; NULL when value is one of them. */
+static const char *
+word_refused(enum setting_form form, struct span value)
+{
+	static const char *const levels[] = {SETTING_WORD_LEVELS};
+	static const char *const formats[] = {SETTING_WORD_FORMATS};
+	bool level = form == SETTING_LEVEL;
+	const char *const *words = level ? levels : formats;
+
+	for (size_t i = 0; i < (level ? ARRAY_LEN(levels) : ARRAY_LEN(formats)); i++) {
+		if (span_is(value, words[i]))
+			return NULL;
+	}
+	return level ? "none of error, warning, info, debug" : "neither text nor json";
+}
+
+static int
+give(struct state *s, const struct setting *set, struct span value)
+{
+	return s->r->sink->row(s->r->sink->arg, set->key, value);
+}
+
 static int
 give_number(struct state *s, const struct setting *set, const struct toml_row *row)
 {
-	char text[32];
+	int64_t n = row->number;
+	char text[32], shown[100];
 
-	if (row->kind != TOML_INT)
-		return reading_refuse(s->r, row->line, "%s is not an integer", set->key);
-	if (row->number < set->min || row->number > set->max)
+	if (set->form == SETTING_SECONDS && row->kind == TOML_TEXT) {
+		n = seconds_of(span_of(row->text, row->n));
+		if (n < 0)
+			return reading_refuse(s->r, row->line,
+			    "%s = \"%s\" is no span of time such as \"90s\", \"10m\" or "
+			    "\"1h30m\"",
+			    set->key,
+			    span_escape(
+				span_of(row->text, row->n), shown, sizeof(shown)));
+	} else if (row->kind != TOML_INT) {
+		return reading_refuse(s->r, row->line, "%s is not %s", set->key,
+		    set->form == SETTING_SECONDS ? "a number of seconds, nor a text"
+						 : "an integer");
+	}
+	if (n < set->least || n > set->most)
 		return reading_refuse(s->r, row->line,
-		    "%s = %" PRId64 " is not within %" PRId64 " .. %" PRId64, set->key,
-		    row->number, set->min, set->max);
-	snprintf(text, sizeof(text), "%" PRId64, row->number);
-	return s->r->sink->row(s->r->sink->arg, set->key, span_str(text));
+		    "%s = %" PRId64 " is not within %" PRId64 " .. %" PRId64, set->key, n,
+		    set->least, set->most);
+	snprintf(text, sizeof(text), "%" PRId64, n);
+	return give(s, set, span_str(text));
+}
+
+static int
+refuse_text(struct state *s, const struct setting *set, const struct toml_row *row,
+    const char *why)
+{
+	char shown[200];
+
+	return reading_refuse(s->r, row->line, "%s%s\"%s\" is %s", set->key,
+	    SETTING_LISTS(set->form) ? ": " : " = ",
+	    span_escape(span_of(row->text, row->n), shown, sizeof(shown)), why);
+}
+
+static int
+give_path(struct state *s, const struct setting *set, const struct toml_row *row)
+{
+	struct span text = span_of(row->text, row->n);
+
+	if (set->form == SETTING_SOCKET) {
+		text = setting_socket_path(text);
+		if (text.n && text.n > (size_t)set->most)
+			return refuse_text(
+			    s, set, row, "longer than a socket's path can be");
+	}
+	if (text.n ? !path_ok(text) : set->least > 0)
+		return refuse_text(s, set, row, "not an absolute path");
+	return give(s, set, text);
 }
 
 static int
 give_text(struct state *s, const struct setting *set, const struct toml_row *row)
 {
 	struct span text = span_of(row->text, row->n);
-	char shown[200];
+	const char *why;
 
 	if (row->kind != TOML_TEXT)
 		return reading_refuse(s->r, row->line, "%s is not a string", set->key);
-	span_escape(text, shown, sizeof(shown));
-	if (set->form == PATH && !path_ok(text))
-		return reading_refuse(s->r, row->line,
-		    "%s = \"%s\" is not an absolute path", set->key, shown);
-	if (set->form == HOSTS && !host_ok(text))
-		return reading_refuse(s->r, row->line,
-		    "%s: \"%s\" is neither host[:port] nor an address range such as "
-		    "10.0.0.0/8",
-		    set->key, shown);
-	if (set->form == NAMES && !name_ok(text))
-		return reading_refuse(s->r, row->line,
-		    "%s: \"%s\" is not the name of a feature", set->key, shown);
-	return s->r->sink->row(s->r->sink->arg, set->key, text);
+	switch (set->form) {
+	case SETTING_PATH:
+	case SETTING_SOCKET:
+		return give_path(s, set, row);
+	case SETTING_LEVEL:
+	case SETTING_FORMAT:
+		why = word_refused(set->form, text);
+		return why ? refuse_text(s, set, row, why) : give(s, set, text);
+	case SETTING_HOSTS:
+		return host_ok(text)
+			   ? give(s, set, text)
+			   : refuse_text(s, set, row,
+				 "neither host[:port] nor an address range such as "
+				 "10.0.0.0/8");
+	case SETTING_NAMES:
+		return name_ok(text)
+			   ? give(s, set, text)
+			   : refuse_text(s, set, row, "not the name of a feature");
+	default:
+		return pattern_ok(text) && (text.n || !row->item)
+			   ? give(s, set, text)
+			   : refuse_text(s, set, row,
+				 "no pattern of image names: a star stands at its end, "
+				 "or "
+				 "at both ends");
+	}
 }
 
 static int
@@ -147,20 +260,24 @@ on_row(void *arg, const struct toml_row *row)
 	if (!set)
 		return reading_refuse(s->r, row->line, "unknown key \"%s\"",
 		    span_escape(span_str(row->key), shown, sizeof(shown)));
-	bool list = set->form == HOSTS || set->form == NAMES;
+	bool list = SETTING_LISTS(set->form);
 	if (list != (row->kind == TOML_LIST || row->item))
 		return reading_refuse(
 		    s->r, row->line, "%s is %s list", set->key, list ? "not a" : "a");
-	if (list && !row->item)
-		return 0; /* the items follow */
-	if (row->item && ++s->items > LIMIT_CONFIG_LIST)
-		return reading_refuse(
-		    s->r, row->line, "more than %d items in lists", LIMIT_CONFIG_LIST);
-	return set->form == NUMBER ? give_number(s, set, row) : give_text(s, set, row);
+	if (list && !row->item) {
+		s->items = 0;
+		return give(s, set, span_str("")); /* the items follow */
+	}
+	if (row->item && ++s->items > (size_t)set->most)
+		return reading_refuse(s->r, row->line,
+		    "%s has more than %" PRId64 " items", set->key, set->most);
+	return set->form == SETTING_NUMBER || set->form == SETTING_SECONDS
+		   ? give_number(s, set, row)
+		   : give_text(s, set, row);
 }
 
 int
-settings_read(struct reading *r, struct span bytes)
+bulkhead_read(struct reading *r, struct span bytes)
 {
 	struct state s = {.r = r};
 
