@@ -186,7 +186,7 @@ def document(t):
 @test
 def document_in_anothers_favour(t):
     """A hostile manifest, and a room taken over by it that answers with what belongs to an image
-    that is present: that image gets a name more, the liar none of its bytes, neither is changed."""
+    that is present: whether the blob is that layer is found out by hashing it, and it is not."""
     liars = Liars(t)
     ground, victim = liars.ground, liars.ground.base
     one = mkimage.Image([liars.evil.layers[0]])
@@ -201,19 +201,12 @@ def document_in_anothers_favour(t):
 
     # the manifest says its own layer and, through the liar, the victim's config
     liars.put("document", "other-config", hexed(victim.config.digest))
-    ref = liars.serve(one)
-    t.eq(liars.pull(ref).out.strip(), victim.id, "image")
-    t.ok(not ground.server.asked("/blobs/" + one.layers[0].blob.digest), "the layer was asked for")
+    liars.refused(liars.serve(one), CONTENT, says="DiffID")
     layers_are_the_same()
-    t.bulkhead(ground.store, "untag", victim.id, ref)
 
-    # the config says the victim's DiffID: its own image, the victim's tree
+    # the config says the victim's DiffID
     liars.put("document", "other-diff-ids", hexed(victim.layers[0].diff_id))
-    ref = liars.serve(one)
-    t.eq(liars.pull(ref).out.strip(), one.id, "image")
-    t.eq([l["diff-digest"] for l in ground.store.chain(one.id)], [victim.layers[0].diff_id])
-    layers_are_the_same()
-    t.bulkhead(ground.store, "rmi", one.id)
+    liars.refused(liars.serve(one), CONTENT, says="DiffID")
     layers_are_the_same()
 
     # an index that leads to another present image's manifest, which the registry has too

@@ -100,6 +100,44 @@ def present_layers_are_not_downloaded(t):
 
 
 @test
+def present_layers_in_other_blobs_are_hashed(t):
+    """Layers that are there, in blobs that nobody here has seen (another compression; an image
+    loaded from an archive): fetched and hashed, not applied, and the next time not even that."""
+    real, image = t.real(), t.image("three")
+    again = mkimage.Image([mkimage.layer(l.tar, "zstd") for l in image.layers])
+    again.config = image.config
+    again.seal()
+    for loaded in (False, True):
+        store, path = t.store(), t.folder + "/image.tar"
+        if loaded:
+            source = "docker://" + real.push(image, "pull/once")
+            t.run(["skopeo", "copy", "-q", "--src-tls-verify=false", source,
+                   "docker-archive:%s:example.com/loaded:1" % path])
+            t.podman(store, "load", "-q", "-i", path)
+        else:
+            t.pull(store, real.push(image, "pull/once"))
+        before = store.layers()
+        trees = {l["id"]: os.stat("%s/overlay/%s/diff" % (store.root, l["id"])).st_ino
+                 for l in before}
+        ref, mark = real.push(again, "pull/again"), real.mark()
+        t.eq(t.pull(store, ref).out.strip(), image.id, "image")
+        blobs = {l.blob.digest for l in again.layers}
+        t.ok(blobs <= real.blobs_since(mark), "not all layers were fetched")
+        after = store.layers()
+        for records in (before, after):
+            for record in records:
+                record.pop("flags", None)
+        t.eq(after, before, "layers")
+        t.eq({l["id"]: os.stat("%s/overlay/%s/diff" % (store.root, l["id"])).st_ino
+              for l in after}, trees, "trees")
+        t.has(t.podman_run(store, ref, "/bin/hello", "hello").out, "hello from the image")
+        mark = real.mark()
+        t.pull(store, ref)
+        t.eq(real.blobs_since(mark) & blobs, set(), "fetched once more")
+        t.bulkhead(store, "rmi", "-f", image.id)
+
+
+@test
 def podman_reuses_our_layers(t):
     real, store, image = t.real(), t.store(), t.image("three")
     ref = real.push(image, "pull/reuse")

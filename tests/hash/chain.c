@@ -290,7 +290,7 @@ static void
 send_layer(struct chan *store, const struct chain_plan *p)
 {
 	struct ipc_msg m = IPC_MSG(hash_layer, .compression = p->compression,
-	    .size = p->size, .max_bytes = p->max_bytes);
+	    .size = p->size, .max_bytes = p->max_bytes, .discard = p->discard);
 	must(chan_send(store, &m) == 0, "hash_layer");
 }
 
@@ -369,14 +369,16 @@ chain_run(const struct chain_plan *p, struct chain_result *out)
 		start(&inflate, p, &w, &w.control_inflate, ROOM_INFLATE, inflate_room);
 	fd_close(&w.control_inflate.ends[0]);
 	fd_close(&w.control_inflate.ends[1]);
-	pid_t fetcher = start_fetch(p, &w), applier = start_apply(p, &w, bytes);
+	pid_t fetcher = start_fetch(p, &w);
+	pid_t applier = p->discard ? 0 : start_apply(p, &w, bytes);
 	introduce(p, &w, &hash, &inflate);
 	be_store(p, out, &hash.control, fd_steal(&w.store.ends[0]));
 	out->hash_status = reap(&hash, p);
 	if (p->fault == CHAIN_FETCH_STALLS)
 		kill(fetcher, SIGKILL);
 	waitpid(fetcher, NULL, 0);
-	waitpid(applier, &out->apply_status, 0);
+	if (applier > 0)
+		waitpid(applier, &out->apply_status, 0);
 	out->inflate_status = reap(&inflate, p);
 	out->apply_bytes = *bytes;
 	munmap(bytes, 4096);

@@ -26,6 +26,7 @@ struct chain_plan {
 	uint64_t max_bytes;
 	size_t piece; /* bytes fetch puts into a slot; 0 = as many as fit */
 	enum chain_fault fault;
+	bool discard; /* there is no apply */
 	struct sandbox_host
 	    *host; /* run bulkhead-hash and bulkhead-inflate in their sandboxes */
 };

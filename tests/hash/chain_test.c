@@ -145,6 +145,27 @@ test_whole_layers(void **state)
 	assert_int_equal(fd_count_open(), before);
 }
 
+/* The other end of apply's channel stays where it is: nobody will come for the tar. */
+static void
+test_hashed_only(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		uint8_t digest[DIGEST_LEN];
+		struct chain_result r;
+		struct chain_plan p =
+		    plan_of(all[i], plain, PLAIN_SIZE, SIZE_MAX, "", digest);
+		p.discard = true;
+		chain_run(&p, &r);
+		close(p.blob);
+		assert_string_equal(r.text, "");
+		assert_true(r.hashed && !r.failed);
+		assert_int_equal(r.answer.diff_size, PLAIN_SIZE);
+		assert_memory_equal(r.answer.digest, digest, DIGEST_LEN);
+		assert_memory_equal(r.answer.diff_id, diff_id, DIGEST_LEN);
+		assert_int_equal(r.hash_status, 0);
+	}
+}
+
 static void
 test_tiny_layers(void **state)
 {
@@ -310,6 +331,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_whole_layers),
+	    cmocka_unit_test(test_hashed_only),
 	    cmocka_unit_test(test_tiny_layers),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_stall),

@@ -128,7 +128,7 @@ expect_failure(struct stage *s, enum err_class code, const char *why)
 static void
 test_compressed(void **state)
 {
-	struct hash_plan plan = {true, 3, 100};
+	struct hash_plan plan = {true, 3, 100, false};
 	struct stage s;
 	struct hash_result out;
 	struct ring *waits[2];
@@ -165,7 +165,7 @@ test_compressed(void **state)
 static void
 test_uncompressed(void **state)
 {
-	struct hash_plan plan = {false, 5, 100};
+	struct hash_plan plan = {false, 5, 100, false};
 	struct stage s;
 	struct hash_result out;
 	struct ring *waits[2];
@@ -186,10 +186,60 @@ test_uncompressed(void **state)
 	stage_close(&s);
 }
 
+/* A layer that is there already: hashed as ever, and nothing comes out. */
+static void
+test_discard(void **state)
+{
+	for (int compressed = 0; compressed < 2; compressed++) {
+		struct hash_plan plan = {compressed, compressed ? 3 : 5, 100, true};
+		struct stage s;
+		struct hash_result out;
+		struct ring *waits[2];
+
+		stage_open(&s, tiny, &plan);
+		assert_int_equal(step(&s), HASH_IDLE);
+		assert_int_equal(hash_waits(&s.hash, waits), 1 + compressed);
+		put(&s.fetch, compressed ? "abc" : "hello", compressed ? 3 : 5);
+		ring_finish(&s.fetch, RING_ENDED);
+		if (compressed) {
+			assert_int_equal(step(&s), HASH_IDLE);
+			expect_bytes(&s.inflate_in, "abc");
+			put(&s.inflate_out, "hello", 5);
+			ring_finish(&s.inflate_out, RING_ENDED);
+		}
+		assert_int_equal(step(&s), HASH_DONE);
+		hash_abort(&s.hash);
+		expect_end(&s.apply, -EAGAIN);
+		assert_int_equal(hash_end(&s.hash, &out), 0);
+		assert_int_equal(out.diff_size, 5);
+		expect_hex(out.digest, compressed ? SHA_ABC : SHA_HELLO);
+		expect_hex(out.diff_id, SHA_HELLO);
+		stage_close(&s);
+	}
+}
+
+/* Its limits are the same. */
+static void
+test_discard_over(void **state)
+{
+	struct hash_plan plan = {true, 100, 3, true}, flat = {false, 4, 100, true};
+	struct stage s;
+
+	stage_open(&s, tiny, &plan);
+	put(&s.fetch, "x", 1);
+	put(&s.inflate_out, "hello", 5);
+	expect_failure(&s, ERR_CONTENT, "more than 3 bytes");
+	stage_close(&s);
+	stage_open(&s, tiny, &flat);
+	put(&s.fetch, "hello", 5);
+	expect_failure(&s, ERR_CONTENT, "more than the 4 bytes");
+	stage_close(&s);
+}
+
 static void
 test_empty(void **state)
 {
-	struct hash_plan plan = {false, 0, 100};
+	struct hash_plan plan = {false, 0, 100, false};
 	struct stage s;
 	struct hash_result out;
 
@@ -208,7 +258,7 @@ test_empty(void **state)
 static void
 test_legs_move_alone(void **state)
 {
-	struct hash_plan plan = {true, 1000, 1000};
+	struct hash_plan plan = {true, 1000, 1000, false};
 	struct stage s;
 	struct ring *waits[2];
 
@@ -238,7 +288,7 @@ static void
 test_blob_size(void **state)
 {
 	for (int compressed = 0; compressed < 2; compressed++) {
-		struct hash_plan plan = {compressed, 3, 100};
+		struct hash_plan plan = {compressed, 3, 100, false};
 		struct stage s;
 		stage_open(&s, tiny, &plan);
 		put(&s.fetch, "abc", 3);
@@ -256,7 +306,7 @@ test_blob_size(void **state)
 static void
 test_max_bytes(void **state)
 {
-	struct hash_plan plan = {true, 100, 3};
+	struct hash_plan plan = {true, 100, 3, false};
 	struct stage s;
 
 	stage_open(&s, tiny, &plan);
@@ -268,7 +318,7 @@ test_max_bytes(void **state)
 	expect_end(&s.apply, -EAGAIN);
 	stage_close(&s);
 
-	struct hash_plan flat = {false, 4, 3};
+	struct hash_plan flat = {false, 4, 3, false};
 	stage_open(&s, tiny, &flat);
 	put(&s.fetch, "abcd", 4);
 	expect_failure(&s, ERR_CONTENT, "more than the limit of 3");
@@ -278,7 +328,7 @@ test_max_bytes(void **state)
 static void
 test_ratio(void **state)
 {
-	struct hash_plan plan = {true, LIMIT_LAYER_HARD, LIMIT_LAYER_HARD};
+	struct hash_plan plan = {true, LIMIT_LAYER_HARD, LIMIT_LAYER_HARD, false};
 
 	assert_int_equal(hash_allowed(&plan, 0), LIMIT_RATIO_FREE);
 	assert_int_equal(
@@ -290,7 +340,7 @@ test_ratio(void **state)
 	assert_int_equal(hash_allowed(&plan, 0), 10);
 
 	struct stage s;
-	plan = (struct hash_plan){true, 1000, LIMIT_LAYER_HARD};
+	plan = (struct hash_plan){true, 1000, LIMIT_LAYER_HARD, false};
 	stage_open(&s, tiny, &plan);
 	put(&s.fetch, "12345", 5);
 	assert_int_equal(step(&s), HASH_MOVED);
@@ -306,7 +356,7 @@ test_ratio(void **state)
 static void
 test_neighbours_fail(void **state)
 {
-	struct hash_plan plan = {true, 100, 100};
+	struct hash_plan plan = {true, 100, 100, false};
 	struct stage s;
 
 	stage_open(&s, tiny, &plan);
@@ -351,7 +401,7 @@ static void
 test_rewritten_while_read(void **state)
 {
 	struct ring_geometry g = {1 << 20, 1};
-	struct hash_plan plan = {false, 1 << 20, 1 << 20};
+	struct hash_plan plan = {false, 1 << 20, 1 << 20, false};
 	struct stage s;
 	struct span got;
 	struct hash_result out;
@@ -497,7 +547,7 @@ static void
 test_one_slot_stalls(void **state)
 {
 	const int rounds = 10000;
-	struct hash_plan plan = {true, 16 * rounds, 32 * rounds};
+	struct hash_plan plan = {true, 16 * rounds, 32 * rounds, false};
 	struct stage s;
 	struct hash_result out;
 	pid_t pids[3];
@@ -529,7 +579,7 @@ static void
 test_no_leak(void **state)
 {
 	int before = fd_count_open();
-	struct hash_plan plan = {true, 1, 1};
+	struct hash_plan plan = {true, 1, 1, false};
 	struct stage s;
 
 	stage_open(&s, tiny, &plan);
@@ -544,6 +594,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_compressed),
 	    cmocka_unit_test(test_uncompressed),
+	    cmocka_unit_test(test_discard),
+	    cmocka_unit_test(test_discard_over),
 	    cmocka_unit_test(test_empty),
 	    cmocka_unit_test(test_legs_move_alone),
 	    cmocka_unit_test(test_blob_size),

@@ -23,6 +23,7 @@ struct world {
 	struct ipc_msg want[64]; /* what the store has asked of the supervisor */
 	size_t n_wants, next_want;
 	struct chan janitor;
+	uint8_t *manifest; /* made by the test */
 	uint8_t policy[32];
 };
 
@@ -160,6 +161,7 @@ teardown(void **state)
 	loop_release(&k->loop);
 	w->f->s = k->store; /* its trash may be another one by now */
 	image_free(w->f, &w->im);
+	free(w->manifest);
 	free(w);
 	return fixture_free(&f);
 }
@@ -576,31 +578,33 @@ test_whole_pull(void **state)
 	assert_null(w->k.pulls ? w->k.pulls->fetchers : NULL);
 }
 
-/* A second pull of the same image: documents from the store, a verdict, no layer. */
+/* Another pull, up to the verdict: the config is the store's, the manifest too unless it
+ * is said to be new. */
 static void
-test_again(void **state)
+documents_again(struct world *w, struct chan *fetch, bool new_manifest)
 {
-	struct world *w = *state;
-	struct chan fetch = {.fd = -1}, doc = {.fd = -1};
+	struct chan doc = {.fd = -1};
 	struct ipc_msg m;
 	uint64_t token;
 
-	whole_pull(w);
 	spin(w, 20);
 	w->k.n_ended = 0; /* the test's pulls share one number */
 	access_public(w);
-	give(w, &fetch, CH_fetch_store, ROOM_FETCH, PULL, 2);
+	give(w, fetch, CH_fetch_store, ROOM_FETCH, PULL, 2);
 	ask(w, PULL_ALWAYS, NAME, NULL);
-	read_by(w, &fetch, w->im.rq.list, &doc, &token);
+	read_by(w, fetch, w->im.rq.list, &doc, &token);
 	index_answer(w, &m);
 	answer(w, &doc, token, &m);
-	for (int i = 0; i < 2;
-	     i++) { /* manifest and config are not asked of the frontend */
-		wanted(w, ROOM_DOCUMENT, &m);
-		token = m.want.token;
-		give(w, &doc, CH_store_document, ROOM_DOCUMENT, PULL, token);
-		expect(w, &doc, MSG_parse, &m);
-		ipc_msg_release(&m);
+	for (int i = 0; i < 2; i++) {
+		if (i == 0 && new_manifest) {
+			read_by(w, fetch, w->im.rq.manifest, &doc, &token);
+		} else { /* not asked of the frontend */
+			wanted(w, ROOM_DOCUMENT, &m);
+			token = m.want.token;
+			give(w, &doc, CH_store_document, ROOM_DOCUMENT, PULL, token);
+			expect(w, &doc, MSG_parse, &m);
+			ipc_msg_release(&m);
+		}
 		if (i == 0)
 			manifest_answer(w, &m);
 		else
@@ -608,10 +612,102 @@ test_again(void **state)
 		answer(w, &doc, token, &m);
 	}
 	judge_with(w, true, NAME, w->policy);
+}
+
+/* A second pull of the same image: documents from the store, a verdict, no layer. */
+static void
+test_again(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
+	struct ipc_msg m;
+
+	whole_pull(w);
+	documents_again(w, &fetch, false);
 	expect(w, &w->frontend, MSG_layer, &m);
 	assert_int_equal(m.layer.state, LAYER_PRESENT);
 	assert_ended(w, ERR_OK);
 	chan_release(&fetch);
+}
+
+/* Another manifest of the image that is there, with a blob nobody has seen. */
+static void
+blob_changes(struct world *w)
+{
+	uint8_t *text = malloc(w->im.rq.manifest.n + 1);
+
+	memcpy(text, w->im.rq.manifest.p, w->im.rq.manifest.n);
+	text[w->im.rq.manifest.n] = ' ';
+	w->im.rq.manifest.n++;
+	w->im.rq.manifest.p = w->manifest = text;
+	assert_int_equal(sha256(w->im.rq.manifest, w->im.rq.manifest_digest), 0);
+	w->im.layers[0].blob_digest[0] ^= 1;
+}
+
+/* It is fetched and hashed; no applier is asked for. */
+static void
+hash_only(struct world *w, bool honest, enum err_class code)
+{
+	struct chan fetch = {.fd = -1}, hash = {.fd = -1};
+	struct ipc_msg m;
+
+	documents_again(w, &fetch, true);
+	expect(w, &w->frontend, MSG_layer, &m);
+	assert_int_equal(m.layer.state, LAYER_WAITING);
+	wanted(w, ROOM_HASH, &m);
+	uint64_t token = m.want.token;
+	give(w, &hash, CH_store_hash, ROOM_HASH, PULL, token);
+	expect(w, &hash, MSG_hash_layer, &m);
+	assert_int_equal(m.hash_layer.discard, 1);
+	expect(w, &w->frontend, MSG_layer, &m);
+	assert_int_equal(m.layer.state, LAYER_WANTED);
+	hashed(w, &m);
+	m.hashed.diff_id[0] ^= !honest;
+	tell(&hash, &m);
+	spin(w, 2);
+	while (hear(w, &w->control, &m, 0)) {
+		assert_int_not_equal(m.type, MSG_want_apply);
+		ipc_msg_release(&m);
+	}
+	gone(w, ROOM_HASH, token, 0);
+	gone(w, ROOM_INFLATE, token, 0);
+	assert_ended(w, code);
+	chan_release(&hash);
+	chan_release(&fetch);
+}
+
+static void
+test_recompressed(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
+	struct ipc_msg m;
+
+	whole_pull(w);
+	sh(w->f, 0, "cp @D/G/overlay-layers/layers.json @D/before");
+	blob_changes(w);
+	hash_only(w, true, ERR_OK);
+	sh(w->f, 0, "cmp @D/G/overlay-layers/layers.json @D/before");
+	sh(w->f, 0, "grep -q '\"manifest-sha256:%s\"' @D/G/overlay-images/images.json",
+	    hex_encode(w->im.rq.manifest_digest, 32, (char[65]){0}));
+	/* Now the image has that manifest: seen is seen. */
+	documents_again(w, &fetch, false);
+	expect(w, &w->frontend, MSG_layer, &m);
+	assert_int_equal(m.layer.state, LAYER_PRESENT);
+	assert_ended(w, ERR_OK);
+	chan_release(&fetch);
+}
+
+static void
+test_anothers_config(void **state)
+{
+	struct world *w = *state;
+
+	whole_pull(w);
+	sh(w->f, 0, "cp @D/G/overlay-images/images.json @D/before");
+	blob_changes(w);
+	hash_only(w, false, ERR_CONTENT);
+	sh(w->f, 0, "cmp @D/G/overlay-images/images.json @D/before");
 }
 
 static void
@@ -1150,6 +1246,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_whole_pull),
 	    T(test_again),
+	    T(test_recompressed),
+	    T(test_anothers_config),
 	    T(test_wrong_hash),
 	    T(test_unsealed),
 	    T(test_document_size),

@@ -31,6 +31,8 @@ struct pull_layer {
 	char id[ID_HEX + 1];
 	struct staged staged;
 	struct helper hash, inflate, apply, check;
+	bool hash_only; /* it is there: its blob is fetched to be hashed, not applied */
+	bool proven;	/* this pull has hashed the blob to that DiffID */
 	bool hashed, applied, checked;
 	uint64_t diff_size, applied_bytes;
 	uint32_t *uids, *gids;

@@ -31,8 +31,8 @@ request_make(const struct pull *p, struct commit_request *rq, struct commit_laye
 		c->n_uids = l->n_uids;
 		c->gids = l->gids;
 		c->n_gids = l->n_gids;
-		c->fetched = l->step == STEP_DONE;
-		c->staged = l->step == STEP_DONE ? &l->staged : NULL;
+		c->fetched = l->step == STEP_DONE || l->proven;
+		c->staged = l->step == STEP_DONE && !l->hash_only ? &l->staged : NULL;
 	}
 }
 

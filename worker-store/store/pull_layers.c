@@ -120,6 +120,14 @@ check_message(struct helper *h, struct ipc_msg *m)
 }
 
 static void
+layer_done(struct pull_layer *l)
+{
+	l->step = STEP_DONE;
+	layer_tell(l, LAYER_DONE, 0);
+	layers_step_all(l->pull->room);
+}
+
+static void
 check_gone(struct helper *h)
 {
 	struct pull_layer *l = h->arg;
@@ -130,9 +138,7 @@ check_gone(struct helper *h)
 		layer_failed(l, ROOM_APPLY, ERR_INTERNAL, span_str(""));
 		return;
 	}
-	l->step = STEP_DONE;
-	layer_tell(l, LAYER_DONE, 0);
-	layers_step_all(l->pull->room);
+	layer_done(l);
 }
 
 static void
@@ -161,8 +167,13 @@ layer_ready(struct pull_layer *l)
 		return;
 	if (l->pull->reason.code)
 		return; /* it answered, and then failed: the pull only waits for why */
-	if (!l->hashed || !l->applied) {
+	if (!l->hashed || (!l->applied && !l->hash_only)) {
 		layer_failed(l, ROOM_HASH, ERR_INTERNAL, span_str(""));
+		return;
+	}
+	if (l->hash_only) {
+		l->proven = true;
+		layer_done(l);
 		return;
 	}
 	if (l->applied_bytes != l->diff_size) {
@@ -274,7 +285,8 @@ apply_message(struct helper *h, struct ipc_msg *m)
 	}
 }
 
-/* The ring to the applier exists now: the applier can be asked for, and the blob. */
+/* The ring to the applier exists now: the applier can be asked for, and the blob. One
+ * that is only hashed has no applier. */
 static void
 hash_ask(struct helper *h)
 {
@@ -283,14 +295,15 @@ hash_ask(struct helper *h)
 	struct pull_layer *l = h->arg;
 	struct pull *p = l->pull;
 	struct ipc_msg m = IPC_MSG(hash_layer, .compression = l->compression,
-	    .size = l->size, .max_bytes = p->room->max_layer);
+	    .size = l->size, .max_bytes = p->room->max_layer, .discard = l->hash_only);
 
 	if (p->ended)
 		return;
 	port_send(&h->port, &m);
 	l->apply.arg = l;
-	helper_want_apply(
-	    p->room, &l->apply, APPLY_UNTAR, p->id, h->token, l->staged.diff, &apply_ops);
+	if (!l->hash_only)
+		helper_want_apply(p->room, &l->apply, APPLY_UNTAR, p->id, h->token,
+		    l->staged.diff, &apply_ops);
 	layer_tell(l, LAYER_WANTED, h->token);
 }
 
@@ -304,7 +317,8 @@ layer_start(struct pull_layer *l)
 	uint64_t token = room_token(p->room);
 	struct err e = {0};
 
-	if (store_layer_staging_new(&p->room->store, &l->staged, &e) < 0) {
+	if (!l->hash_only &&
+	    store_layer_staging_new(&p->room->store, &l->staged, &e) < 0) {
 		pull_fail(p, e.code, "%s", e.text);
 		return;
 	}
@@ -373,6 +387,21 @@ layer_reset(struct pull_layer *l)
 	l->step = STEP_WAITING;
 }
 
+/* A layer that is there is the one that the config names. That it is what the manifest's
+ * blob unpacks to as well, somebody must have seen, or a manifest of other layers could
+ * pass for one of this image. */
+static bool
+layer_fits(struct view *v, const struct pull *p, const struct pull_layer *l)
+{
+	if (l->proven || view_maps_blob(v, l->digest, l->diff_id))
+		return true;
+	if (l->compression == COMPRESSION_NONE &&
+	    memcmp(l->digest, l->diff_id, sizeof(l->digest)) == 0)
+		return true;
+	return view_has_manifest(
+	    v, p->image, p->layers[p->n_layers - 1].id, p->manifest.digest);
+}
+
 void
 layers_begin(struct pull *p)
 {
@@ -394,9 +423,11 @@ layers_begin(struct pull *p)
 		struct pull_layer *l = &p->layers[i];
 		bool proven = false; /* does not count yet: present is reused */
 		layer_reset(l);
-		if (view_has_layer(&v, &room->store, l->id, &p->access, &proven)) {
+		l->hash_only =
+		    view_has_layer(&v, &room->store, l->id, &p->access, &proven) > 0;
+		if (l->hash_only && layer_fits(&v, p, l)) {
 			l->step = STEP_PRESENT;
-		} else {
+		} else if (!l->hash_only) {
 			bytes += l->size;
 			missing++;
 		}

@@ -158,6 +158,15 @@ struct access {
 int view_has_layer(struct view *v, const struct store *s, const char *id,
     const struct access *a, bool *proven);
 
+/* Whether some layer's record says that the blob of this digest unpacks to that DiffID:
+ * who wrote it has seen both. */
+bool view_maps_blob(const struct view *v, const uint8_t blob[DIGEST_BYTES],
+    const uint8_t diff_id[DIGEST_BYTES]);
+
+/* Whether the image of this ID, with that top layer, was stored with the manifest. */
+bool view_has_manifest(struct view *v, const uint8_t image[DIGEST_BYTES],
+    const char *top_layer, const uint8_t manifest[DIGEST_BYTES]);
+
 struct fsinfo {
 	uint64_t images, layers, bytes; /* recorded: image layers and documents */
 	uint64_t total, free;		/* of the file system */

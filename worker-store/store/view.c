@@ -248,6 +248,34 @@ view_has_layer(struct view *v, const struct store *s, const char *id,
 	return 1;
 }
 
+bool
+view_maps_blob(const struct view *v, const uint8_t blob[DIGEST_BYTES],
+    const uint8_t diff_id[DIGEST_BYTES])
+{
+	char from[DIGEST_TEXT + 1], to[DIGEST_TEXT + 1];
+
+	digest_print(blob, from);
+	digest_print(diff_id, to);
+	for (size_t i = 0; i < v->layers.n; i++) {
+		const struct record *r = &v->layers.rec[i];
+		if (!r->incomplete && span_is(r->blob_digest, from) &&
+		    span_is(r->diff_digest, to))
+			return true;
+	}
+	return false;
+}
+
+bool
+view_has_manifest(struct view *v, const uint8_t image[DIGEST_BYTES],
+    const char *top_layer, const uint8_t manifest[DIGEST_BYTES])
+{
+	char id[ID_HEX + 1];
+	struct record *r =
+	    table_find(&v->images, span_str(hex_encode(image, DIGEST_BYTES, id)));
+
+	return r && span_is(r->layer, top_layer) && has_digest(r, manifest);
+}
+
 int
 store_fsinfo(struct view *v, const struct store *s, struct fsinfo *out, struct err *e)
 {
