@@ -45,7 +45,7 @@ directory_of(struct config_files *f, struct err *e)
 		stem -= (int)strlen(SUFFIX);
 	int n = snprintf(f->dir, sizeof(f->dir), "%.*s%s", stem, f->main, DIRECTORY);
 	if (n < 0 || (size_t)n >= sizeof(f->dir))
-		return err_set(e, ERR_USAGE, "%s: the path is too long", f->main);
+		return err_set(e, ERR_USAGE, "the path is too long: %s", f->main);
 	return 0;
 }
 

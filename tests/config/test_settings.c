@@ -14,13 +14,38 @@ static const struct said files[] = {
     {"insecure_registries = [\"a.b:5000\", \"localhost\", \"10.0.0.0/8\", "
      "\"2001:db8::/32\", "
      "\"[::1]:5000\", \"127.0.0.1\"]",
-	"insecure_registries=a.b:5000\ninsecure_registries=localhost\ninsecure_"
+	"insecure_registries=\ninsecure_registries=a.b:5000\ninsecure_registries="
+	"localhost\ninsecure_"
 	"registries=10.0.0.0/8\n"
 	"insecure_registries=2001:db8::/32\ninsecure_registries=[::1]:5000\n"
 	"insecure_registries=127.0.0.1\n",
 	false},
     {"insecure_registries = []\nallow_degraded = [\"apply-userns\"]",
-	"allow_degraded=apply-userns\n", false},
+	"allow_degraded=\nallow_degraded=apply-userns\ninsecure_registries=\n", false},
+    {"listen = \"unix:///run/b.sock\"\ncontrol_socket = \"/c\"\nmetrics_socket = \"\"\n",
+	"control_socket=/c\nlisten=/run/b.sock\nmetrics_socket=\n", false},
+    {"log_level = \"debug\"\nlog_format = \"json\"", "log_format=json\nlog_level=debug\n",
+	false},
+    {"pinned_images = [\"a.b/c:1\", \"a.b/*\", \"*pause*\", \"*\"]\npause_image = "
+     "\"a.b/pause:3\"",
+	"pause_image=a.b/pause:3\npinned_images=\npinned_images=a.b/c:1\npinned_images="
+	"a.b/*\npinned_images=*pause*\npinned_images=*\n",
+	false},
+    {"pause_image = \"\"", "pause_image=\n", false},
+    {"authfile = \"\"\ncert_dir = \"\"", "authfile=\ncert_dir=\n", false},
+    {"max_parallel_pulls = 1024\nmax_parallel_pulls_per_namespace = 0\n"
+     "max_grpc_message_bytes = 67108864",
+	"max_grpc_message_bytes=67108864\nmax_parallel_pulls=1024\n"
+	"max_parallel_pulls_per_namespace=0\n",
+	false},
+    {"pull_progress_timeout = 0", "pull_progress_timeout=0\n", false},
+    {"pull_progress_timeout = 86400", "pull_progress_timeout=86400\n", false},
+    {"pull_progress_timeout = \"24h\"", "pull_progress_timeout=86400\n", false},
+    {"pull_progress_timeout = \"1h30m\"", "pull_progress_timeout=5400\n", false},
+    {"pull_progress_timeout = \"1h5s\"", "pull_progress_timeout=3605\n", false},
+    {"pull_progress_timeout = \"90s\"", "pull_progress_timeout=90\n", false},
+    {"pull_progress_timeout = \"90\"", "pull_progress_timeout=90\n", false},
+    {"pull_progress_timeout = \"0s\"", "pull_progress_timeout=0\n", false},
     {"uid_base = 4294963199", "uid_base=4294963199\n", false},
 
     {"root = \"/g\"\nrot = \"/x\"\n", "/etc/the.file:2: unknown key \"rot\"", true},
@@ -66,6 +91,46 @@ static const struct said files[] = {
     {"allow_degraded = [\"Apply\"]", "not the name", true},
     {"allow_degraded = [\"\"]", "not the name", true},
     {"allow_degraded = [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"]", "not the name", true},
+    {"listen = \"\"", ":1: listen = \"\" is not an absolute path", true},
+    {"listen = \"@b\"", "not an absolute path", true},
+    {"listen = \"unix://b\"", "not an absolute path", true},
+    {"listen = \"tcp://1.2.3.4:5\"", "not an absolute path", true},
+    {"listen = 1", "listen is not a string", true},
+    {"log_level = \"trace\"", ":1: log_level = \"trace\" is none of error, warning",
+	true},
+    {"log_level = 4", "log_level is not a string", true},
+    {"log_format = \"Text\"", "neither text nor json", true},
+    {"pinned_images = \"a\"", "not a list", true},
+    {"pinned_images = [\"\"]", "no pattern", true},
+    {"pinned_images = [\"**\"]", "no pattern", true},
+    {"pinned_images = [\"*a\"]", "no pattern", true},
+    {"pinned_images = [\"a*b\"]", "no pattern", true},
+    {"pinned_images = [\"*a*b*\"]", "no pattern", true},
+    {"pinned_images = [\"a b\"]", "no pattern", true},
+    {"pinned_images = [\"a\\n\"]", "no pattern", true},
+    {"pinned_images = [\"\u00e4\"]", "no pattern", true},
+    {"pinned_images = [1]", "not a string", true},
+    {"pause_image = [\"a\"]", "pause_image is a list", true},
+    {"pause_image = \"a b\"", "no pattern", true},
+    {"max_parallel_pulls = 0", "not within 1 .. 1024", true},
+    {"max_parallel_pulls = 1025", "not within", true},
+    {"max_parallel_pulls_per_namespace = 1025", "not within 0 .. 1024", true},
+    {"max_grpc_message_bytes = 4095", "not within 4096 .. 67108864", true},
+    {"max_grpc_message_bytes = 67108865", "not within", true},
+    {"max_grpc_message_bytes = \"16MiB\"", "not an integer", true},
+    {"pull_progress_timeout = 86401", "not within 0 .. 86400", true},
+    {"pull_progress_timeout = -1", "not within", true},
+    {"pull_progress_timeout = \"24h1s\"", "not within", true},
+    {"pull_progress_timeout = \"\"", "no span of time", true},
+    {"pull_progress_timeout = \"s\"", "no span of time", true},
+    {"pull_progress_timeout = \"5m1h\"", "no span of time", true},
+    {"pull_progress_timeout = \"1m1m\"", "no span of time", true},
+    {"pull_progress_timeout = \"1h5\"", "no span of time", true},
+    {"pull_progress_timeout = \"1.5h\"", "no span of time", true},
+    {"pull_progress_timeout = \"500ms\"", "no span of time", true},
+    {"pull_progress_timeout = \"9999999999s\"", "no span of time", true},
+    {"pull_progress_timeout = true", "not a number of seconds", true},
+    {"pull_progress_timeout = [1]", "is a list", true},
     {"{}", "no TOML", true},
 };
 
@@ -76,28 +141,52 @@ test_files(void **state)
 		check_said(CONFIG_BULKHEAD, &files[i]);
 }
 
+/* A list of n items in front of another list: each is counted by itself. */
+static int
+list_of(const char *key, size_t n)
+{
+	struct build text = {0}, rows = {0};
+	struct err e = {0};
+
+	build_add(&text, "allow_degraded = [\"kernel\"]\n%s = [\"a.b\"", key);
+	build_repeat(&text, ", \"a.b\"", n - 1);
+	build_add(&text, "]");
+	int r = collect(CONFIG_BULKHEAD, text.p, text.n, &rows, &e);
+	build_free(&text);
+	build_free(&rows);
+	return r;
+}
+
+/* A text of n bytes. */
+static int
+text_of(const char *key, const char *begin, size_t n)
+{
+	struct build text = {0}, rows = {0};
+	struct err e = {0};
+
+	build_add(&text, "%s = \"%s", key, begin);
+	build_repeat(&text, "p", n - strlen(begin));
+	build_add(&text, "\"");
+	int r = collect(CONFIG_BULKHEAD, text.p, text.n, &rows, &e);
+	build_free(&text);
+	build_free(&rows);
+	return r;
+}
+
 static void
 test_limits(void **state)
 {
 	for (size_t more = 0; more < 2; more++) {
-		struct build text = {0}, rows = {0};
-		struct err e = {0};
-		build_add(&text, "insecure_registries = [\"a.b\"");
-		build_repeat(&text, ", \"a.b\"", LIMIT_CONFIG_LIST - 1 + more);
-		build_add(&text, "]");
-		assert_int_equal(collect(CONFIG_BULKHEAD, text.p, text.n, &rows, &e),
-		    more ? -EINVAL : 0);
-		build_free(&text);
-		build_free(&rows);
-		build_add(&text, "root = \"/");
-		build_repeat(&text, "p", LIMIT_PATH - 2 + more);
-		build_add(&text, "\"");
-		struct config_sink none = {0};
-		int r = more ? config_read(CONFIG_BULKHEAD, span_of(text.p, text.n), "f",
-				   &none, &e)
-			     : 0;
-		assert_int_equal(r, more ? -EINVAL : 0);
-		build_free(&text);
+		int want = more ? -EINVAL : 0;
+		assert_int_equal(
+		    list_of("insecure_registries", LIMIT_CONFIG_LIST + more), want);
+		assert_int_equal(list_of("pinned_images", LIMIT_PINS - 1 + more), want);
+		assert_int_equal(text_of("root", "/", LIMIT_PATH - 1 + more), want);
+		assert_int_equal(text_of("listen", "/", LIMIT_SOCKET_PATH + more), want);
+		assert_int_equal(text_of("listen", "unix:///",
+				     strlen("unix://") + LIMIT_SOCKET_PATH + more),
+		    want);
+		assert_int_equal(text_of("pause_image", "", LIMIT_NAME + more), want);
 	}
 }
 
