@@ -47,11 +47,21 @@ class Store:
         return found[::-1]
 
     def staging(self):
-        """What lies in bulkhead's own directory besides its key and files."""
+        """The staging directories: one of each store process that lives."""
         own = self.root + "/bulkhead"
         if not os.path.isdir(own):
             return []
-        return sorted(e.name for e in os.scandir(own) if e.is_dir(follow_symlinks=False))
+        return sorted(e.name for e in os.scandir(own)
+                      if e.is_dir(follow_symlinks=False) and e.name != "summaries")
+
+    def staged(self):
+        """What lies in them of pulls."""
+        found = []
+        for name in self.staging():
+            for folder, names, files in os.walk("%s/bulkhead/%s" % (self.root, name)):
+                found += [os.path.join(folder, n) for n in names + files
+                          if n not in ("trash", "journal")]
+        return found
 
     def strays(self):
         """Nodes of the graph root that no record refers to."""
