@@ -25,6 +25,7 @@ struct frontend {
 	struct query *queries;
 	struct grpc *grpc;  /* grpc_listen */
 	size_t max_message; /* of gRPC; 0 = LIMIT_GRPC_MESSAGE_DEFAULT */
+	unsigned log_level; /* enum log_level: what is worth a line; 0 = LOG_INFO */
 	uint64_t last_id; /* pulls, fetchers and queries are numbered from one counter */
 	char *insecure;	  /* host[:port] or CIDR, a line each */
 	char *policy_problem; /* why no image may be pulled or tagged; "" = a policy was
