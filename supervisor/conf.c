@@ -289,8 +289,9 @@ settings_read(
 	if (r < 0)
 		return r;
 	settings_finish(s);
-	if (!*s->auth)
-		return 0;
+	r = settings_check(s, w.e);
+	if (r < 0 || !*s->auth)
+		return r;
 	r = read_foreign(&w, CONFIG_AUTH, s->auth);
 	return r == 1 ? err_set(w.e, ERR_USAGE, "%s: no such file", s->auth) : r;
 }

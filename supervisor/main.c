@@ -3,6 +3,7 @@
 #include "supervisor/supervisor.h"
 
 #include "common/base/fd.h"
+#include "supervisor/config_command.h"
 #include "supervisor/files.h"
 
 #include <errno.h>
@@ -105,26 +106,45 @@ host_again(struct supervisor *s, struct sandbox_options *o, struct err *e)
 	return sandbox_host_init(&s->host, o, e);
 }
 
+/* A host whose readers of the configuration run with whatever this kernel offers. */
+static int
+host_first(struct sandbox_host *h, struct sandbox_options *o, char *programs, size_t cap,
+    struct err *e)
+{
+	int r = programs_find(programs, cap, e);
+	if (r < 0)
+		return r;
+	if (mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, errno, "cannot make %s", RUN_DIR);
+	*o = (struct sandbox_options){.programs = programs,
+	    .uids = UID_LOCKS,
+	    .uid_base = UIDS_BASE,
+	    .allow_degraded = DEGRADED_KERNEL | DEGRADED_SECCOMP | DEGRADED_LANDLOCK |
+			      DEGRADED_APPLY_USERNS};
+	return sandbox_host_init(h, o, e);
+}
+
+/* For `bulkheadd config`. */
+static int
+host_readers(struct sandbox_host *h, struct err *e)
+{
+	char programs[LIMIT_PATH + 64];
+	struct sandbox_options o;
+
+	return host_first(h, &o, programs, sizeof(programs), e);
+}
+
 /* Everything up to the loop. */
 static int
 supervisor_prepare(struct supervisor *s, struct err *e)
 {
 	char programs[LIMIT_PATH + 64];
+	struct sandbox_options o;
 
 	if (geteuid() != 0)
 		return err_set(
 		    e, ERR_USAGE, "needs root: it starts rooms of their own users");
-	int r = programs_find(programs, sizeof(programs), e);
-	if (r < 0)
-		return r;
-	if (mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, errno, "cannot make %s", RUN_DIR);
-	struct sandbox_options o = {.programs = programs,
-	    .uids = UID_LOCKS,
-	    .uid_base = UIDS_BASE,
-	    .allow_degraded = DEGRADED_KERNEL | DEGRADED_SECCOMP | DEGRADED_LANDLOCK |
-			      DEGRADED_APPLY_USERNS};
-	r = sandbox_host_init(&s->host, &o, e);
+	int r = host_first(&s->host, &o, programs, sizeof(programs), e);
 	if (r == 0)
 		r = settings_read(&s->settings, &s->host, &s->secrets, e);
 	if (r == 0)
@@ -183,8 +203,10 @@ main(int argc, char **argv)
 	struct err e = {0};
 	struct stat st;
 
-	signals_quiet();
 	umask(022);
+	if (argc > 1 && strcmp(argv[1], "config") == 0)
+		return config_command(argc - 1, argv + 1, host_readers);
+	signals_quiet();
 	int r = settings_parse(&s.settings, argc, argv, &e);
 	if (r == 0 &&
 	    (!s.settings.embedded || fstat(CLI_FD, &st) < 0 || !S_ISSOCK(st.st_mode)))

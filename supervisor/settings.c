@@ -281,6 +281,26 @@ settings_finish(struct settings *s)
 	pins_join(s);
 }
 
+int
+settings_check(const struct settings *s, struct err *e)
+{
+	static const enum setting_id keys[] = {
+	    KEY_listen, KEY_control_socket, KEY_metrics_socket};
+	char source[512];
+
+	for (size_t i = 1; i < ARRAY_LEN(keys); i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(place_of(s, &settings[keys[i]]),
+				place_of(s, &settings[keys[j]])) == 0)
+				return err_set(e, ERR_USAGE,
+				    "%s: %s is the same socket as %s",
+				    settings_source(s, keys[i], source, sizeof(source)),
+				    settings[keys[i]].key, settings[keys[j]].key);
+		}
+	}
+	return 0;
+}
+
 void
 settings_keep_running(struct settings *s, const struct settings *running)
 {

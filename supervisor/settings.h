@@ -80,6 +80,9 @@ int settings_row_storage(
 void settings_override(struct settings *s);
 void settings_finish(struct settings *s);
 
+/* Whether the values go together: no two sockets on one path. 0, or negative with *e. */
+int settings_check(const struct settings *s, struct err *e) MUST_CHECK;
+
 const struct setting_info *setting_info(enum setting_id key);
 
 /* The value as bulkhead.toml would have it, one line; cut with "..." to fit. Returns dst.

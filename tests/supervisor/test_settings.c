@@ -280,6 +280,22 @@ test_list_bytes(void **state)
 	assert_true(refused("pause_image", pause) < 0);
 }
 
+static void
+test_sockets_differ(void **state)
+{
+	struct err e = {0};
+
+	BEGIN_WITH("--metrics", "/x");
+	says(1, "listen = \"/x\"");
+	finish();
+	assert_true(settings_check(&s, &e) < 0);
+	assert_string_equal(
+	    e.text, "command line: metrics_socket is the same socket as listen");
+	BEGIN();
+	finish();
+	assert_int_equal(settings_check(&s, &e), 0);
+}
+
 /* ---- command line ---- */
 
 static int
@@ -425,6 +441,7 @@ main(void)
 	    cmocka_unit_test(test_again),
 	    cmocka_unit_test(test_hostile_rows),
 	    cmocka_unit_test(test_list_bytes),
+	    cmocka_unit_test(test_sockets_differ),
 	    cmocka_unit_test(test_command_line),
 	    cmocka_unit_test(test_changes),
 	    cmocka_unit_test(test_text_is_cut),
