@@ -72,11 +72,13 @@ static size_t
 piece_copy(struct piece *p, uint8_t *out, size_t room)
 {
 	uint8_t prefix[GRPC_PREFIX];
-	const uint8_t *from = prefix + p->sent;
-	size_t left = GRPC_PREFIX - p->sent;
+	const uint8_t *from;
+	size_t left;
 
 	if (p->sent < GRPC_PREFIX) {
 		grpc_prefix(prefix, p->n);
+		from = prefix + p->sent;
+		left = GRPC_PREFIX - p->sent;
 	} else {
 		from = p->blob->bytes + p->at + (p->sent - GRPC_PREFIX);
 		left = p->n - (p->sent - GRPC_PREFIX);
