@@ -346,15 +346,15 @@ conn_evict(struct grpc *g)
 	return g->conns_n < LIMIT_GRPC_CONNECTIONS;
 }
 
-static void
-listener_ready(struct loop_source *s, uint32_t events)
+/* Whether there may be another one. */
+static bool
+listener_accept(struct listener *l)
 {
-	struct listener *l = s->arg;
 	struct grpc *g = l->grpc;
 
 	if (g->conns_n >= LIMIT_GRPC_CONNECTIONS && !conn_evict(g)) {
 		listeners_pause(g);
-		return;
+		return false;
 	}
 	int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
@@ -363,11 +363,22 @@ listener_ready(struct loop_source *s, uint32_t events)
 			    "cannot accept a client: %s; trying again", strerror(errno));
 			listeners_pause(g);
 		}
-		return;
+		return false;
 	}
 	int r = grpc_serve(g, fd);
 	if (r < 0)
 		grpc_log(g, LOG_WARNING, "cannot serve a client: %s", strerror(-r));
+	return true;
+}
+
+/* Several at once: a full queue refuses clients, which take that for our absence. */
+static void
+listener_ready(struct loop_source *s, uint32_t events)
+{
+	for (int i = 0; i < 64; i++) {
+		if (!listener_accept(s->arg))
+			return;
+	}
 }
 
 int
