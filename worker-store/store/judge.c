@@ -1,5 +1,10 @@
 #include "worker-store/store/judge.h"
 
+#define TRIES 3
+
+static void judge_gone(struct helper *h);
+static void judge_failed(struct helper *h, const char *text);
+
 static void
 judge_ask(struct helper *h)
 {
@@ -22,7 +27,9 @@ judge_message(struct helper *h, struct ipc_msg *m)
 	    memcmp(v->digest, j->digest, sizeof(j->digest)) != 0)
 		return -1;
 	j->have = true;
-	if (memcmp(v->policy, h->room->policy, sizeof(v->policy)) != 0)
+	memcpy(j->policy, v->policy, sizeof(j->policy));
+	j->stale = !judge_is_current(h->room, j);
+	if (j->stale)
 		err_set(&j->e, ERR_POLICY,
 		    "the policy has changed since the verdict was given: try again");
 	else if (!v->accept)
@@ -33,9 +40,29 @@ judge_message(struct helper *h, struct ipc_msg *m)
 }
 
 static void
+judge_ask_again(struct keeper *room, struct judge *j)
+{
+	static const struct helper_ops ops = {
+	    judge_ask, judge_message, judge_gone, judge_failed};
+
+	j->have = j->stale = false;
+	j->e = (struct err){0};
+	j->helper.arg = j;
+	j->tries++;
+	helper_want(
+	    room, &j->helper, ROOM_VERDICT, j->helper.pull, room_token(room), 0, &ops);
+}
+
+static void
 judge_end(struct judge *j)
 {
+	struct keeper *room = j->helper.room;
+
 	helper_drop(&j->helper);
+	if (j->stale && j->tries < TRIES) {
+		judge_ask_again(room, j);
+		return;
+	}
 	j->decided(j, j->e.code ? &j->e : NULL);
 }
 
@@ -64,11 +91,13 @@ judge_failed(struct helper *h, const char *text)
 void
 judge_start(struct keeper *room, struct judge *j, uint64_t pull)
 {
-	static const struct helper_ops ops = {
-	    judge_ask, judge_message, judge_gone, judge_failed};
+	j->tries = 0;
+	j->helper.pull = pull;
+	judge_ask_again(room, j);
+}
 
-	j->have = false;
-	j->e = (struct err){0};
-	j->helper.arg = j;
-	helper_want(room, &j->helper, ROOM_VERDICT, pull, room_token(room), 0, &ops);
+bool
+judge_is_current(const struct keeper *room, const struct judge *j)
+{
+	return memcmp(j->policy, room->policy, sizeof(j->policy)) == 0;
 }

@@ -132,5 +132,6 @@ int query_message(struct keeper *room, struct ipc_msg *m);
 /* Answers any request of the frontend with this error. */
 int query_refuse(struct keeper *room, struct ipc_msg *m, const struct err *e);
 void query_reap(struct keeper *room);
+void queries_end(struct keeper *room, const char *why);
 
 #endif

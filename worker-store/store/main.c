@@ -2,11 +2,14 @@
  */
 #include "policy/sandbox/sandbox.h"
 #include "worker-store/store/hash.h"
+#include "worker-store/store/check.h"
 #include "worker-store/store/pull.h"
+#include "worker-store/store/watch.h"
 
 #include "common/base/fd.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +19,8 @@ enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
 
 #define STOP_MS \
 	10000 /* for rooms to end and the trash to be removed, once told to stop */
+
+#define MMAP_FROM (128 << 10)
 
 /* Why this graph root cannot be used; every request is answered with it. */
 static struct err unusable;
@@ -139,6 +144,24 @@ setup(const struct msg_setup_store *m)
 	return 0;
 }
 
+/* What waits for its commit is looked at again there: by the limits it was begun with, by
+ * the policy of now. */
+static void
+reload(const struct msg_reload_store *m)
+{
+	room.max_layer = m->max_layer;
+	room.max_image = m->max_image;
+	memcpy(room.policy, m->policy, sizeof(room.policy));
+}
+
+static void
+pong(uint64_t seq)
+{
+	struct ipc_msg m = IPC_MSG(pong, .seq = seq);
+
+	port_send(&room.control, &m);
+}
+
 static int
 frontend_message(struct port *p, struct ipc_msg *m)
 {
@@ -148,13 +171,17 @@ frontend_message(struct port *p, struct ipc_msg *m)
 							    : query_message(&room, m);
 }
 
-/* Without a frontend nobody wants anything. */
+/* Without a frontend nobody wants anything, and numbers of its requests must mean nothing
+ * to the next one. */
 static void
 frontend_ended(struct port *p, const char *why)
 {
 	port_release(p);
 	if (why)
 		room_log(&room, LOG_ERROR, "the frontend broke the protocol: %s", why);
+	watch_stop(&room);
+	checks_end(&room);
+	queries_end(&room, "the frontend is gone");
 	pulls_end(&room, "the frontend is gone");
 }
 
@@ -167,8 +194,10 @@ on_peer(struct ipc_msg *m)
 	}
 	if (m->peer.channel != CH_frontend_store)
 		return helper_peer(&room, m) ? 0 : -EPROTO;
+	/* A new one means that the old one is reaped: its last word may be on the way. */
 	if (port_is_open(&room.frontend))
-		return -EPROTO;
+		frontend_ended(&room.frontend, NULL);
+	pulls_forget(&room);
 	room.frontend.message = frontend_message;
 	room.frontend.ended = frontend_ended;
 	return port_open(&room.frontend, &room.loop, ipc_msg_take_fd(m, 0),
@@ -191,6 +220,12 @@ control_message(struct port *p, struct ipc_msg *m)
 		return 0;
 	case MSG_access:
 		pull_access(&room, &m->access);
+		return 0;
+	case MSG_reload_store:
+		reload(&m->reload_store);
+		return 0;
+	case MSG_ping:
+		pong(m->ping.seq);
 		return 0;
 	case MSG_stop:
 		room_stop("shutting down");
@@ -220,11 +255,15 @@ warm_up(void *arg, struct err *e)
 	uint8_t hash[32];
 
 	umask(022);
+	/* The records' text and tables are large and short-lived: each in a mapping of
+	 * its own, which goes back when it is freed. */
+	mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
 	if (sha256(span_str("warm"), hash) < 0)
 		return err_set(e, ERR_INTERNAL, "cannot start libcrypto");
 	/* A graph root that is not fit is told to who asks for something, not to who
 	 * starts us. */
 	(void)!store_prepare(SANDBOX_FD_STORE_GRAPH, &unusable);
+	room.inotify = watch_prepare(SANDBOX_FD_STORE_GRAPH);
 	return 0;
 }
 
@@ -261,6 +300,8 @@ main(void)
 		return EXIT_FAILED;
 	if (!unusable.code)
 		pulls_reap(&room);
+	checks_end(&room);
+	watch_end(&room);
 	store_close(&room.store);
 	if (port_is_open(&room.control) && chan_flush(&room.control.chan) < 0)
 		return EXIT_FAILED;

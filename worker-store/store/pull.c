@@ -1,4 +1,5 @@
 #include "worker-store/store/pull.h"
+#include "worker-store/store/watch.h"
 
 #include "common/base/fd.h"
 #include "common/ref/ref.h"
@@ -189,6 +190,10 @@ pull_succeed(struct pull *p, bool fresh)
 {
 	if (p->ended)
 		return;
+	if (fresh) { /* the lists have it before its puller hears of it */
+		hold_release(&p->room->hold);
+		watch_changed(p->room);
+	}
 	pull_tell(p, ERR_OK, "", fresh);
 	pull_close(p);
 }
@@ -198,6 +203,15 @@ pulls_end(struct keeper *room, const char *why)
 {
 	for (struct pull *p = room->pulls; p; p = p->next)
 		pull_fail(p, ERR_INTERNAL, "%s", why);
+}
+
+void
+pulls_forget(struct keeper *room)
+{
+	for (struct pull *p = room->pulls; p; p = p->next)
+		if (p->ended)
+			p->id = 0;
+	room->n_ended = 0;
 }
 
 static void
@@ -245,6 +259,8 @@ pull_decided(struct judge *j, const struct err *e)
 		pull_succeed(p, false);
 	else if (p->mode == PULL_REMOTE)
 		docs_render(p);
+	else if (p->committing)
+		commit_begin(p); /* the policy had changed meanwhile */
 	else
 		layers_begin(p);
 }

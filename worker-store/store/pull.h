@@ -98,6 +98,9 @@ void pull_fail(struct pull *p, enum err_class code, const char *fmt, ...) PRINTF
 void pull_fail_later(struct pull *p, const char *text);
 void pull_succeed(struct pull *p, bool fresh);
 void pulls_end(struct keeper *room, const char *why);
+/* A new frontend numbers its pulls anew: numbers of those that are over mean nothing now.
+ */
+void pulls_forget(struct keeper *room);
 /* Frees those that are over and have no room left. */
 void pulls_reap(struct keeper *room);
 

@@ -60,8 +60,10 @@ commit_run_job(struct job *j)
 	struct commit_result res;
 	struct err e = {0};
 
-	/* What is kept of the policy is its hash: a verdict by an older one is refused
-	 * here. */
+	if (!judge_is_current(p->room, &p->judge)) {
+		pull_judge(p, p->manifest.digest);
+		return;
+	}
 	request_make(p, &rq, layers);
 	int r = store_commit(&p->room->store, &p->room->hold, &rq, &p->docs, &res, &e);
 	if (r < 0)

@@ -1,5 +1,7 @@
 /* images, inspect, remove, tag, untag, fsinfo: one `done` each, rows before it. */
+#include "worker-store/store/check.h"
 #include "worker-store/store/query.h"
+#include "worker-store/store/watch.h"
 
 #include "common/base/fd.h"
 #include "common/ref/ref.h"
@@ -10,8 +12,8 @@
 
 #define QUERIES_MAX 256 /* waiting at once */
 
-static void
-done(struct keeper *room, uint64_t req, enum err_class code, const char *text)
+void
+query_done(struct keeper *room, uint64_t req, enum err_class code, const char *text)
 {
 	char safe[2000];
 	struct ipc_msg m = IPC_MSG(done, .req = req, .code = code,
@@ -68,15 +70,6 @@ normalise(const char *text, char dst[LIMIT_NAME + 1], struct err *e)
 
 /* ---- images, fsinfo ---- */
 
-static void
-send_name(struct keeper *room, uint64_t req, unsigned kind, const char *name)
-{
-	struct ipc_msg m =
-	    IPC_MSG(image_name, .req = req, .kind = kind, .name = span_str(name));
-
-	port_send(&room->frontend, &m);
-}
-
 void
 repo_digests(const struct record *image, name_fn *fn, void *arg)
 {
@@ -104,69 +97,64 @@ repo_digests(const struct record *image, name_fn *fn, void *arg)
 	}
 }
 
-struct row {
-	struct keeper *room;
-	uint64_t req;
-};
-
 static void
-send_repo_digest(void *arg, const char *name)
+send_names(struct keeper *room, uint64_t req, unsigned kind, struct span lines)
 {
-	struct row *row = arg;
+	struct ipc_msg m = IPC_MSG(image_name, .req = req, .kind = kind);
 
-	send_name(row->room, row->req, 1, name);
+	while (line_next(&lines, &m.image_name.name))
+		port_send(&room->frontend, &m);
 }
 
 static void
-send_image(struct keeper *room, uint64_t req, struct view *v, const struct record *image)
+send_image(struct keeper *room, uint64_t req, const struct image_row *row)
 {
-	struct row row = {room, req};
-	struct stamp t = {0, 0};
-	unsigned layers = 0;
-	struct ipc_msg m = IPC_MSG(image, .req = req);
+	struct ipc_msg m = IPC_MSG(image, .req = req, .created = row->created.s,
+	    .created_ns = row->created.ns, .size = row->size, .layers = row->layers);
 
-	if (!hex_decode(image->id, m.image.id, sizeof(m.image.id)))
-		return;
-	if (digest_parse(image->digest, m.image.digest) < 0)
-		memset(m.image.digest, 0, sizeof(m.image.digest));
-	if (image->created.n && stamp_parse(image->created, &t)) {
-		m.image.created = t.s;
-		m.image.created_ns = t.ns;
-	}
-	m.image.size = view_image_size(v, image, &layers);
-	m.image.layers = layers;
+	memcpy(m.image.id, row->id, sizeof(row->id));
+	memcpy(m.image.digest, row->digest, sizeof(row->digest));
 	port_send(&room->frontend, &m);
-	struct name_iter it = image_names(image);
-	while (name_next(&it))
-		send_name(room, req, 0, it.text);
-	repo_digests(image, send_repo_digest, &row);
+	send_names(room, req, 0, buf_span(&row->names));
+	send_names(room, req, 1, buf_span(&row->digests));
 }
 
+/* A broken record is left out here as it is in the frontend's cache. */
 static void
 query_images(struct keeper *room, uint64_t req)
 {
-	CLEANUP(view_free) struct view v = VIEW_NONE;
 	struct err e = {0};
+	struct rows *rows = watch_rows(room, &e);
+	char why[300], id[40];
 
-	if (view_load(&v, &room->store, &e) < 0) {
-		done(room, req, e.code, e.text);
+	if (!rows) {
+		query_done(room, req, e.code, e.text);
 		return;
 	}
-	for (size_t i = 0; i < v.images.n; i++)
-		send_image(room, req, &v, &v.images.rec[i]);
-	done(room, req, ERR_OK, "");
+	for (size_t i = 0; i < rows->v->images.n; i++) {
+		struct image_row row;
+		int r = rows_read(rows, i, &row, why);
+		if (r == 0)
+			send_image(room, req, &row);
+		else if (r > 0 && !watch_is_on(room))
+			room_log(room, LOG_WARNING,
+			    "an image of the store is broken and left out of the list "
+			    "(%.12s): %s; `bulkhead check` tells more",
+			    span_escape(rows->v->images.rec[i].id, id, sizeof(id)), why);
+		image_row_free(&row);
+	}
+	query_done(room, req, ERR_OK, "");
 }
 
 static void
 query_fsinfo(struct keeper *room, uint64_t req)
 {
-	CLEANUP(view_free) struct view v = VIEW_NONE;
 	struct fsinfo f;
 	struct err e = {0};
+	struct view *v = watch_view(room, &e);
 
-	if (view_load(&v, &room->store, &e) < 0 ||
-	    store_fsinfo(&v, &room->store, &f, &e) < 0) {
-		done(room, req, e.code, e.text);
+	if (!v || store_fsinfo(v, &room->store, &f, &e) < 0) {
+		query_done(room, req, e.code, e.text);
 		return;
 	}
 	struct ipc_msg m = IPC_MSG(fsinfo_row, .req = req,
@@ -174,7 +162,7 @@ query_fsinfo(struct keeper *room, uint64_t req)
 	    .bytes = f.bytes, .total = f.total, .free = f.free, .inodes = f.inodes,
 	    .inodes_free = f.inodes_free);
 	port_send(&room->frontend, &m);
-	done(room, req, ERR_OK, "");
+	query_done(room, req, ERR_OK, "");
 }
 
 /* ---- those that wait for something ---- */
@@ -184,7 +172,7 @@ query_end(struct query *q, enum err_class code, const char *text)
 {
 	if (q->over)
 		return;
-	done(q->room, q->req, code, text);
+	query_done(q->room, q->req, code, text);
 	q->over = true;
 	job_cancel(&q->job);
 	loop_timer_set(&q->room->loop, &q->room->reap_timer, 1);
@@ -208,6 +196,13 @@ query_reap(struct keeper *room)
 	}
 }
 
+void
+queries_end(struct keeper *room, const char *why)
+{
+	for (struct query *q = room->queries; q; q = q->next)
+		query_end(q, ERR_INTERNAL, why);
+}
+
 static struct query *
 query_new(struct keeper *room, uint64_t req, enum ipc_type type, struct span ref)
 {
@@ -218,7 +213,7 @@ query_new(struct keeper *room, uint64_t req, enum ipc_type type, struct span ref
 	struct query *q = n < QUERIES_MAX ? calloc(1, sizeof(*q)) : NULL;
 	if (!q || !span_to_str(ref, q->ref, sizeof(q->ref))) {
 		free(q);
-		done(room, req, ERR_INTERNAL, "too many requests wait already");
+		query_done(room, req, ERR_INTERNAL, "too many requests wait already");
 		return NULL;
 	}
 	q->room = room;
@@ -262,9 +257,12 @@ query_find(struct query *q, struct view *v)
 	return r;
 }
 
+/* Who asked sees its own change in the lists from the answer on. */
 static void
 query_result(struct query *q, int r, const struct err *e)
 {
+	hold_release(&q->room->hold);
+	watch_changed(q->room);
 	if (r < 0)
 		query_end(q, e->code, e->text);
 	else
@@ -370,6 +368,10 @@ tag_run(struct job *j)
 	char judged[ID_HEX + 1];
 	uint8_t manifest[DIGEST_BYTES];
 
+	if (!judge_is_current(q->room, &q->judge)) {
+		judge_start(q->room, &q->judge, 0);
+		return;
+	}
 	memcpy(judged, q->id, sizeof(judged));
 	struct record *image = query_find(q, &v);
 	if (!image)
@@ -431,6 +433,12 @@ query_message(struct keeper *room, struct ipc_msg *m)
 	struct query *q;
 
 	switch (m->type) {
+	case MSG_watch:
+		watch_start(room);
+		return 0;
+	case MSG_check_store:
+		check_begin(room, m->check_store.req);
+		return 0;
 	case MSG_images:
 		query_images(room, m->images.req);
 		return 0;
@@ -475,9 +483,9 @@ query_refuse(struct keeper *room, struct ipc_msg *m, const struct err *e)
 
 	if (m->type == MSG_pull)
 		return port_send(&room->frontend, &end);
-	if (m->type == MSG_cancel)
+	if (m->type == MSG_cancel || m->type == MSG_watch)
 		return 0;
 	/* `req` is the first field of every query. */
-	done(room, m->images.req, e->code, e->text);
+	query_done(room, m->images.req, e->code, e->text);
 	return 0;
 }

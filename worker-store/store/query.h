@@ -20,6 +20,9 @@ struct query {
 	bool answered;
 };
 
+/* The answer to a request. */
+void query_done(struct keeper *room, uint64_t req, enum err_class code, const char *text);
+
 /* Says `done`; the query is freed by the next reaping. */
 void query_end(struct query *q, enum err_class code, const char *text);
 

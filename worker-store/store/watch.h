@@ -6,6 +6,7 @@
 #define BULKHEAD_STORE_WATCH_H
 
 #include "worker-store/store/keeper.h"
+#include "worker-store/store/rows.h"
 
 /* Makes the inotify descriptor, before the sandbox: afterwards it is only read. graph:
  * the graph root. -1 where the kernel has none to give: the look once a second is enough.
@@ -16,6 +17,8 @@ int watch_prepare(int graph);
  * on the differences. Once more = all of it again. */
 void watch_start(struct keeper *room);
 
+bool watch_is_on(const struct keeper *room);
+
 /* Tells the differences now, before the answer of whatever made them is sent. Does
  * nothing unless watched. */
 void watch_changed(struct keeper *room);
@@ -23,13 +26,17 @@ void watch_changed(struct keeper *room);
 /* The summary of this image has just been written: the same for it alone, and cheaper. */
 void watch_described(struct keeper *room, const uint8_t id[32]);
 
-/* The frontend is gone. */
+/* The frontend is gone: nothing is told any more. */
 void watch_stop(struct keeper *room);
+
+/* Frees all; the loop is still there. */
+void watch_end(struct keeper *room);
 
 /* The store's records as they are now: read again only if a file has changed since, kept
  * until they have not been asked for in two seconds. Valid until the caller returns to
  * the loop. Only to be read: who changes records loads a view of its own, under the
  * locks. NULL with e filled when they cannot be read. */
 struct view *watch_view(struct keeper *room, struct err *e);
+struct rows *watch_rows(struct keeper *room, struct err *e);
 
 #endif

@@ -1,0 +1,540 @@
+#include "worker-store/store/watch.h"
+
+#include "worker-store/store/look.h"
+#include "worker-store/store/told.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TICK_MS 1000
+#define FS_TICKS 10 /* how often the file system's numbers are looked at */
+#define HINT_MS 3   /* who saves twice is read once */
+#define REST 4	    /* times as long as reading took, until the next time */
+#define REST_MAX_MS 1000
+#define SLICE_MS 10	  /* of a pass that nobody waits for */
+#define QUEUE_FULL MiB(1) /* of messages the frontend has not taken yet */
+#define QUEUE_MS 5
+#define KEEP_MS 2000   /* a view that nobody asks for */
+#define BROKEN_MS 3000 /* a record that is being made is no news for the log */
+#define RETRY_MS 50
+#define RETRY_MAX_MS 10000
+
+struct watch {
+	struct keeper *room;
+	struct look look;
+	bool on;
+	bool filled;   /* the first cache_end is out */
+	bool passing;  /* over the records, at number `at` of view number `loads` */
+	bool again;    /* one more pass, whether or not a file has changed */
+	bool missed;   /* no memory for some record */
+	bool differs;  /* something was told since the last cache_end */
+	bool unlogged; /* some record is broken that the log does not know yet */
+	size_t at;
+	uint64_t loads, pass;
+	struct look_id seen; /* what the last complete pass was over */
+	struct told_table told;
+	uint64_t broken, generation;
+	struct fsinfo fs; /* as told */
+	unsigned ticks, retry_ms;
+	uint64_t began_ms, rest_until_ms;
+	struct loop_timer step, tick, keep;
+	struct loop_source source; /* inotify */
+};
+
+/* ---- the hint ---- */
+
+int
+watch_prepare(int graph)
+{
+	static const char *const dirs[] = {"overlay-images", "overlay-layers"};
+	FD_AUTO fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	FD_AUTO here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || here < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		/* inotify takes no descriptor, and there may be no /proc. */
+		FD_AUTO dir =
+		    openat(graph, dirs[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		bool good = dir >= 0 && fchdir(dir) == 0 &&
+			    inotify_add_watch(fd, ".", IN_MOVED_TO | IN_ONLYDIR) >= 0;
+		if (fchdir(here) < 0 || !good)
+			return -1;
+	}
+	return fd_steal(&fd);
+}
+
+static void
+step_in(struct watch *w, uint64_t ms)
+{
+	uint64_t now = loop_now();
+
+	if (now + ms < w->rest_until_ms)
+		ms = w->rest_until_ms - now;
+	if (!w->step.at || w->step.at > now + ms)
+		loop_timer_set(&w->room->loop, &w->step, ms);
+}
+
+static void
+hint_ready(struct loop_source *s, uint32_t events)
+{
+	struct watch *w = s->arg;
+	char text[4096];
+	ssize_t n;
+
+	do { /* what it says is looked up anyway */
+		n = read(s->fd, text, sizeof(text));
+	} while (n > 0);
+	if (n < 0 && errno == EAGAIN)
+		step_in(w, HINT_MS);
+	else
+		loop_remove(&w->room->loop, s);
+}
+
+/* ---- one record ---- */
+
+/* Names as recorded, then the repo digests that are not among them. */
+static void
+all_names(const struct image_row *row, struct buf *out)
+{
+	struct span digests = buf_span(&row->digests), line;
+
+	buf_add(out, buf_span(&row->names));
+	while (line_next(&digests, &line))
+		if (!lines_have(buf_span(&row->names), line))
+			buf_add(out, span_of(line.p, line.n + 1));
+}
+
+/* As many whole lines as one message takes, off the front. */
+static struct span
+names_part(struct span *names)
+{
+	size_t n = names->n;
+
+	if (n > LIMIT_CACHE_NAMES) {
+		n = LIMIT_CACHE_NAMES;
+		while (n && names->p[n - 1] != '\n')
+			n--;
+	}
+	struct span part = span_of(names->p, n);
+	*names = span_from(*names, n);
+	return part;
+}
+
+static int
+send_row(struct watch *w, const struct image_row *row)
+{
+	CLEANUP(buf_free) struct buf text = {0};
+	struct port *frontend = &w->room->frontend;
+
+	all_names(row, &text);
+	if (text.bad)
+		return -ENOMEM;
+	struct span names = buf_span(&text);
+	struct ipc_msg m =
+	    IPC_MSG(cache_image, .created = row->created.s, .created_ns = row->created.ns,
+		.size = row->size, .names = names_part(&names));
+	memcpy(m.cache_image.id, row->id, sizeof(row->id));
+	memcpy(m.cache_image.digest, row->digest, sizeof(row->digest));
+	int r = port_send(frontend, &m);
+	while (r == 0 && names.n) {
+		struct ipc_msg more = IPC_MSG(cache_names, .names = names_part(&names));
+		memcpy(more.cache_names.id, row->id, sizeof(row->id));
+		r = port_send(frontend, &more);
+	}
+	w->differs = true;
+	return r;
+}
+
+static void
+send_gone(void *arg, const struct told *e)
+{
+	struct watch *w = arg;
+	struct ipc_msg m = IPC_MSG(cache_gone);
+
+	if (!(e->state & TOLD_SENT))
+		return;
+	memcpy(m.cache_gone.id, e->id, sizeof(e->id));
+	port_send(&w->room->frontend, &m);
+	w->differs = true;
+}
+
+/* Programs save an image's record several times while they make it: one that stays broken
+ * is worth a line, once. */
+static void
+note_broken(struct watch *w, struct told *e, const char *why)
+{
+	char hex[2 * sizeof(e->id) + 1];
+
+	w->broken++;
+	if (e->state & TOLD_LOGGED)
+		return;
+	if (loop_now() - e->since_ms < BROKEN_MS) {
+		w->unlogged = true;
+		return;
+	}
+	e->state |= TOLD_LOGGED;
+	room_log(w->room, LOG_WARNING,
+	    "an image of the store is broken and left out of every list (%.12s): %s; "
+	    "`bulkhead check` tells more",
+	    hex_encode(e->id, sizeof(e->id), hex), why);
+}
+
+static void
+now_broken(struct watch *w, struct told *e, uint64_t key, const char *why)
+{
+	send_gone(w, e);
+	e->key = key;
+	e->state = TOLD_BROKEN;
+	e->since_ms = loop_now();
+	note_broken(w, e, why);
+}
+
+/* A record without an ID of the usual form still needs an entry, to be logged once. */
+static void
+odd_id(uint64_t key, uint8_t id[DIGEST_BYTES])
+{
+	memset(id, 0xff, DIGEST_BYTES);
+	memcpy(id, &key, sizeof(key));
+}
+
+static int
+tell_record(struct watch *w, size_t i)
+{
+	const struct record *rec = &w->look.view.images.rec[i];
+	uint64_t key = rows_key(&w->look.rows, i);
+	uint8_t id[DIGEST_BYTES];
+	struct image_row row = {0};
+	char why[300];
+
+	if (!hex_decode(rec->id, id, sizeof(id)))
+		odd_id(key, id);
+	struct told *e = told_add(&w->told, id, w->pass);
+	if (!e)
+		return -ENOMEM;
+	bool known = e->state && e->key == key;
+	if (known && (e->state & (TOLD_SENT | TOLD_LOGGED))) {
+		w->broken += e->state & TOLD_BROKEN ? 1 : 0;
+		return 0;
+	}
+	int r = rows_read(&w->look.rows, i, &row, why);
+	if (r == 1 && known)
+		note_broken(w, e, why);
+	else if (r == 1)
+		now_broken(w, e, key, why);
+	else if (r == 0)
+		r = send_row(w, &row);
+	if (r == 0) {
+		e->key = key;
+		e->state = TOLD_SENT;
+	}
+	image_row_free(&row);
+	return r < 0 ? r : 0;
+}
+
+/* ---- the numbers ---- */
+
+static void
+send_end(struct watch *w)
+{
+	const struct fsinfo *f = &w->fs;
+	struct ipc_msg m = IPC_MSG(cache_end, .generation = ++w->generation,
+	    .broken = w->broken, .images = f->images, .layers = f->layers,
+	    .bytes = f->bytes, .total = f->total, .free = f->free, .inodes = f->inodes,
+	    .inodes_free = f->inodes_free, .root = span_str(w->room->graph_root));
+
+	port_send(&w->room->frontend, &m);
+	w->differs = false;
+	w->filled = true;
+}
+
+/* More than a hundredth of what is used. */
+static bool
+fs_moved(const struct fsinfo *a, const struct fsinfo *b)
+{
+	uint64_t before = a->total - a->free, now = b->total - b->free;
+	uint64_t way = before < now ? now - before : before - now;
+
+	return a->total != b->total || way > before / 100;
+}
+
+static void
+look_at_fs(struct watch *w)
+{
+	struct view none = VIEW_NONE;
+	struct fsinfo f;
+
+	if (!w->filled || w->passing)
+		return;
+	if (store_fsinfo(&none, &w->room->store, &f, NULL) < 0 || !fs_moved(&w->fs, &f))
+		return;
+	f.images = w->fs.images;
+	f.layers = w->fs.layers;
+	f.bytes = w->fs.bytes;
+	w->fs = f;
+	send_end(w);
+}
+
+/* ---- a pass over all records ---- */
+
+static void
+pass_restart(struct watch *w)
+{
+	w->passing = true;
+	w->at = 0;
+	w->pass++;
+	w->broken = 0;
+	w->unlogged = w->missed = false;
+	w->loads = w->look.loads;
+	w->began_ms = loop_now();
+}
+
+/* Whether there is anything to go over. */
+static bool
+pass_begin(struct watch *w)
+{
+	struct err e = {0};
+	bool moved = look_changed(&w->look);
+
+	if (!moved && !w->passing && !w->again && w->filled)
+		return false;
+	if (look_now(&w->look, &e) < 0) {
+		w->passing = false;
+		w->again = true;
+		if (!w->retry_ms)
+			room_log(w->room, LOG_ERROR,
+			    "%s; lists show what was there before", e.text);
+		w->retry_ms = w->retry_ms ? w->retry_ms * 2 : RETRY_MS;
+		if (w->retry_ms > RETRY_MAX_MS)
+			w->retry_ms = RETRY_MAX_MS;
+		return false;
+	}
+	w->retry_ms = 0;
+	if (!w->passing || w->loads != w->look.loads)
+		pass_restart(w);
+	return true;
+}
+
+static void
+pass_end(struct watch *w)
+{
+	struct fsinfo before = w->fs;
+
+	told_sweep(&w->told, w->pass, send_gone, w);
+	w->passing = false;
+	w->seen = w->look.at;
+	(void)!store_fsinfo(&w->look.view, &w->room->store, &w->fs, NULL);
+	if (w->differs || !w->filled || before.bytes != w->fs.bytes ||
+	    before.layers != w->fs.layers || before.images != w->fs.images ||
+	    fs_moved(&before, &w->fs))
+		send_end(w);
+	uint64_t now = loop_now(), rest = REST * (now - w->began_ms);
+	w->rest_until_ms = now + (rest < REST_MAX_MS ? rest : REST_MAX_MS);
+	loop_timer_set(&w->room->loop, &w->keep, KEEP_MS);
+	w->again = w->unlogged || w->missed;
+	if (w->again)
+		step_in(w, BROKEN_MS);
+}
+
+/* patient: others get their turn after a while, and the frontend time to take what it was
+ * told. */
+static void
+pass_run(struct watch *w, bool patient)
+{
+	if (!pass_begin(w)) {
+		if (w->retry_ms) {
+			look_forgive(&w->look);
+			step_in(w, w->retry_ms);
+		}
+		return;
+	}
+	uint64_t until = loop_now() + SLICE_MS;
+	while (w->at < w->look.view.images.n) {
+		if (patient && w->room->frontend.chan.queued > QUEUE_FULL) {
+			step_in(w, QUEUE_MS);
+			return;
+		}
+		if (patient && w->at % 64 == 63 && loop_now() >= until) {
+			step_in(w, 1);
+			return;
+		}
+		if (tell_record(w, w->at) < 0)
+			w->missed = true;
+		w->at++;
+	}
+	pass_end(w);
+}
+
+static void
+step_fired(struct loop_timer *t)
+{
+	struct watch *w = t->arg;
+
+	if (w->on)
+		pass_run(w, true);
+}
+
+static void
+tick_fired(struct loop_timer *t)
+{
+	struct watch *w = t->arg;
+
+	loop_timer_set(&w->room->loop, t, TICK_MS);
+	if (look_changed(&w->look))
+		step_in(w, HINT_MS);
+	if (++w->ticks % FS_TICKS == 0)
+		look_at_fs(w);
+}
+
+static void
+keep_fired(struct loop_timer *t)
+{
+	struct watch *w = t->arg;
+
+	if (w->passing) {
+		loop_timer_set(&w->room->loop, t, KEEP_MS);
+		return;
+	}
+	look_drop(&w->look);
+	malloc_trim(0);
+}
+
+/* ---- from outside ---- */
+
+static struct watch *
+watch_of(struct keeper *room)
+{
+	if (room->watch)
+		return room->watch;
+	struct watch *w = calloc(1, sizeof(*w));
+	if (!w)
+		return NULL;
+	w->room = room;
+	w->source.fd = -1;
+	w->step = (struct loop_timer){.fired = step_fired, .arg = w};
+	w->tick = (struct loop_timer){.fired = tick_fired, .arg = w};
+	w->keep = (struct loop_timer){.fired = keep_fired, .arg = w};
+	if (look_open(&w->look, &room->store) < 0) {
+		free(w);
+		return NULL;
+	}
+	return room->watch = w;
+}
+
+void
+watch_start(struct keeper *room)
+{
+	struct watch *w = watch_of(room);
+
+	if (!w) {
+		room_log(room, LOG_ERROR, "no memory for a view of the store");
+		return;
+	}
+	watch_stop(room);
+	w->on = true;
+	if (room->inotify > 0) {
+		w->source = (struct loop_source){.fd = room->inotify,
+		    .events = EPOLLIN,
+		    .ready = hint_ready,
+		    .arg = w};
+		if (loop_add(&room->loop, &w->source) < 0)
+			w->source.fd = -1; /* the look once a second is enough */
+	}
+	loop_timer_set(&room->loop, &w->tick, TICK_MS);
+	step_in(w, 0);
+}
+
+void
+watch_stop(struct keeper *room)
+{
+	struct watch *w = room->watch;
+
+	if (!w)
+		return;
+	loop_remove(&room->loop, &w->source);
+	loop_timer_clear(&room->loop, &w->step);
+	loop_timer_clear(&room->loop, &w->tick);
+	told_free(&w->told);
+	w->on = w->filled = w->passing = w->again = w->differs = false;
+	w->generation = 0;
+	w->retry_ms = 0;
+	w->rest_until_ms = 0;
+}
+
+void
+watch_end(struct keeper *room)
+{
+	struct watch *w = room->watch;
+
+	if (!w)
+		return;
+	watch_stop(room);
+	loop_timer_clear(&room->loop, &w->keep);
+	look_close(&w->look);
+	free(ptr_steal(&room->watch));
+}
+
+bool
+watch_is_on(const struct keeper *room)
+{
+	return room->watch && room->watch->on;
+}
+
+void
+watch_changed(struct keeper *room)
+{
+	struct watch *w = room->watch;
+
+	if (w && w->on)
+		pass_run(w, false);
+}
+
+void
+watch_described(struct keeper *room, const uint8_t id[32])
+{
+	struct watch *w = room->watch;
+	struct told *e = w && w->on ? told_find(&w->told, id) : NULL;
+	char hex[ID_HEX + 1];
+
+	if (!e || !(e->state & TOLD_SENT))
+		return; /* a pass comes to it */
+	e->key = ~e->key;
+	if (w->passing || look_changed(&w->look) || look_now(&w->look, NULL) < 0) {
+		pass_run(w, false);
+		return;
+	}
+	loop_timer_set(&room->loop, &w->keep, KEEP_MS);
+	struct view *v = &w->look.view;
+	struct record *rec = table_find(&v->images, span_str(hex_encode(id, 32, hex)));
+	if (rec && tell_record(w, (size_t)(rec - v->images.rec)) == 0 && w->differs)
+		send_end(w);
+}
+
+struct view *
+watch_view(struct keeper *room, struct err *e)
+{
+	struct rows *r = watch_rows(room, e);
+
+	return r ? r->v : NULL;
+}
+
+struct rows *
+watch_rows(struct keeper *room, struct err *e)
+{
+	struct watch *w = watch_of(room);
+
+	if (!w) {
+		err_errno(e, ENOMEM, "the store's records");
+		return NULL;
+	}
+	if (look_now(&w->look, e) < 0)
+		return NULL;
+	loop_timer_set(&room->loop, &w->keep, KEEP_MS);
+	return &w->look.rows;
+}
