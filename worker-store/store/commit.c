@@ -339,7 +339,7 @@ journal_write(struct commit *c, const char *image, bool changed)
 
 /* What was just written, as any other program reads it. */
 static int
-read_again(struct commit *c, const struct image_plan *p)
+read_again(struct commit *c, const struct image_plan *p, struct commit_result *res)
 {
 	CLEANUP(view_free) struct view v = VIEW_NONE;
 
@@ -348,7 +348,8 @@ read_again(struct commit *c, const struct image_plan *p)
 		return r;
 	struct record *image = table_find(&v.images, span_str(p->id));
 	if (!image || !names_have(image->names, span_str(c->rq->name)) ||
-	    !span_eq(image->layer, span_str(p->layer)))
+	    !span_eq(image->layer, span_str(p->layer)) ||
+	    !image_manifest_digest(image, res->manifest))
 		return err_set(
 		    c->e, ERR_INTERNAL, "image %.12s reads back differently", p->id);
 	for (size_t i = 0; i < c->rq->n_layers; i++)
@@ -464,7 +465,7 @@ store_commit(struct store *s, const struct hold *h, const struct commit_request 
 	if (r == 0)
 		r = commit_run(&c, &plan, res);
 	if (r == 0)
-		r = read_again(&c, &plan);
+		r = read_again(&c, &plan, res);
 	for (size_t i = 0; i < rq->n_layers; i++)
 		res->new_layers += c.is_new[i];
 	if (r == 0) {

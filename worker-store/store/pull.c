@@ -224,6 +224,7 @@ pull_free(struct pull *p)
 	document_free(&p->top);
 	document_free(&p->manifest);
 	document_free(&p->config);
+	free(p->summary);
 	free(p);
 }
 
@@ -273,18 +274,6 @@ pull_judge(struct pull *p, const uint8_t digest[DIGEST_BYTES])
 	p->judge.arg = p;
 	memcpy(p->judge.digest, digest, DIGEST_BYTES);
 	judge_start(p->room, &p->judge, p->id);
-}
-
-bool
-image_manifest_digest(const struct record *image, uint8_t digest[DIGEST_BYTES])
-{
-	struct json_iter it = json_iter(image->digests);
-	struct span key, value;
-
-	while (json_next_member(&it, &key, &value))
-		if (json_string_is(key, span_str("manifest")))
-			return digest_parse(json_plain(value), digest) == 0;
-	return false;
 }
 
 /* Presence never skips the verdict. */

@@ -5,6 +5,7 @@
 #define BULKHEAD_STORE_PULL_H
 
 #include "worker-store/store/judge.h"
+#include "worker-store/store/summary.h"
 
 /* An index, manifest or config: its exact bytes, hashed and compared before anything
  * else. */
@@ -70,6 +71,7 @@ struct pull {
 	bool local; /* the image was there, nothing is fetched */
 	uint8_t image[DIGEST_BYTES];
 	struct stamp created;
+	struct summary *summary; /* as manifest and config have it */
 	size_t n_layers;
 	struct pull_layer *layers;
 	bool layers_begun;
@@ -103,10 +105,6 @@ void pulls_end(struct keeper *room, const char *why);
 void pulls_forget(struct keeper *room);
 /* Frees those that are over and have no room left. */
 void pulls_reap(struct keeper *room);
-
-/* The digest of the manifest that an image was stored with; false if its record is odd.
- */
-bool image_manifest_digest(const struct record *image, uint8_t digest[DIGEST_BYTES]);
 
 /* ---- between the parts ---- */
 

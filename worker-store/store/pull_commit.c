@@ -51,6 +51,24 @@ commit_restart(struct pull *p)
 		layers_begin(p);
 }
 
+/* A lost one is made again, when somebody asks. */
+static void
+commit_describe(struct pull *p, const struct commit_result *res)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	struct store *s = &p->room->store;
+	struct err e = {0};
+
+	memcpy(p->summary->config, p->config.digest, DIGEST_BYTES);
+	memcpy(p->summary->manifest, p->manifest.digest, DIGEST_BYTES);
+	if (memcmp(res->manifest, p->manifest.digest, DIGEST_BYTES) != 0)
+		return; /* it had another one before, which stays */
+	if (summary_write(s, res->id, p->summary, &e) < 0)
+		room_log(p->room, LOG_WARNING, "%s", e.text);
+	if (summary_crowded(s) && view_load(&v, s, NULL) == 0)
+		summary_sweep(s, &v);
+}
+
 static void
 commit_run_job(struct job *j)
 {
@@ -70,7 +88,8 @@ commit_run_job(struct job *j)
 		pull_fail(p, e.code, "%s: %s", p->name, e.text);
 	else if (r > 0)
 		commit_restart(p);
-	else
+	else {
+		commit_describe(p, &res);
 		pull_succeed(p, true);
 }
 

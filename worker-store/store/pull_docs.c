@@ -218,6 +218,9 @@ on_manifest(struct pull *p, const struct msg_manifest_answer *a)
 
 	if (p->asked->kind == DOC_CONFIG || p->layers || !media_take(d, a->config_type))
 		return -1;
+	p->summary = calloc(1, sizeof(*p->summary));
+	if (!p->summary || !summary_annotations(p->summary, a->annotations))
+		return -1;
 	if (!p->is_list) {
 		p->manifest = p->top;
 		p->top = (struct document){.fd = -1};
@@ -250,7 +253,7 @@ on_config(struct pull *p, const struct msg_config_answer *a)
 {
 	const char *parent = NULL;
 
-	if (p->asked->kind != DOC_CONFIG)
+	if (p->asked->kind != DOC_CONFIG || !summary_user(p->summary, a->user))
 		return -1;
 	if (a->diff_ids.n != p->n_layers * DIGEST_BYTES) {
 		pull_fail(p, ERR_CONTENT,

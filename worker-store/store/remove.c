@@ -1,6 +1,7 @@
 #include "worker-store/store/dir.h"
 #include "worker-store/store/image.h"
 #include "worker-store/store/layer.h"
+#include "worker-store/store/summary.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -230,6 +231,7 @@ store_remove_image(struct store *s, const struct hold *h, const char *id, remove
 	if (r == 0)
 		r = remove_layers(&m);
 	if (r == 0) {
+		summary_remove(s, id);
 		fn(arg, true, id);
 		if (fsync(s->overlay) < 0 || fsync(s->layers) < 0)
 			return err_errno(e, errno, "cannot sync the store");

@@ -143,6 +143,10 @@ bool name_next(struct name_iter *it); /* skips what does not fit into LIMIT_NAME
 size_t image_digests(
     const struct record *image, uint8_t (*out)[DIGEST_BYTES], size_t max);
 
+/* The digest of the manifest that an image was stored with; false if its record is odd.
+ */
+bool image_manifest_digest(const struct record *image, uint8_t digest[DIGEST_BYTES]);
+
 /* A document of an image by key; the fd is open for reading and the size is the recorded
  * one. 0 or negative with *fd -1. */
 int store_item_open(const struct store *s, const struct record *image, const char *key,
@@ -213,6 +217,9 @@ struct commit_result {
 	char id[ID_HEX + 1];
 	unsigned new_layers;
 	bool changed; /* anything was written at all */
+	/* The manifest that the image's record now leads to; one that was there before
+	 * stays. */
+	uint8_t manifest[DIGEST_BYTES];
 };
 
 /* Without locks: stages the documents an image of this ID does not have yet, and writes

@@ -205,6 +205,18 @@ image_digests(const struct record *image, uint8_t (*out)[DIGEST_BYTES], size_t m
 	return n;
 }
 
+bool
+image_manifest_digest(const struct record *image, uint8_t digest[DIGEST_BYTES])
+{
+	struct json_iter it = json_iter(image->digests);
+	struct span key, value;
+
+	while (json_next_member(&it, &key, &value))
+		if (json_string_is(key, span_str("manifest")))
+			return digest_parse(json_plain(value), digest) == 0;
+	return false;
+}
+
 int
 store_item_open(const struct store *s, const struct record *image, const char *key,
     int *fd, uint64_t *size, struct err *e)
