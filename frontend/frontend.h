@@ -10,6 +10,7 @@
 struct pull;
 struct query;
 struct grpc;
+struct cache;
 
 /* A client: today the command; later each control connection is one too. */
 struct client {
@@ -24,6 +25,7 @@ struct frontend {
 	struct pull *pulls;
 	struct query *queries;
 	struct grpc *grpc;  /* grpc_listen */
+	struct cache *cache; /* made when first needed */
 	size_t max_message; /* of gRPC; 0 = LIMIT_GRPC_MESSAGE_DEFAULT */
 	unsigned log_level; /* enum log_level: what is worth a line; 0 = LOG_INFO */
 	uint64_t last_id; /* pulls, fetchers and queries are numbered from one counter */

@@ -102,7 +102,8 @@
 #define LIMIT_GRPC_CONTROL \
 	1000 /* frames of a connection that ask for work and bring none */
 #define LIMIT_GRPC_CONTROL_RATE 200 /* how many of them come back in a second */
-#define LIMIT_PROTOBUF_FACTOR 4	    /* a decoded request takes this much of its size */
+#define LIMIT_PROTOBUF_FACTOR 4	    /* a decoded request takes this much of its size ... */
+#define LIMIT_PROTOBUF_BASE KiB(16) /* ... and this */
 #define LIMIT_CONTROL_CLIENTS 64
 #define LIMIT_METRICS_CLIENTS 16
 #define LIMIT_NAMESPACE 253
