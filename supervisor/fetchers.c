@@ -72,7 +72,8 @@ fetch_info_secret(
 {
 	char host[301];
 	struct span bytes = w->secret;
-	enum secret_kind kind = SECRET_BASIC;
+	enum secret_kind kind =
+	    w->secret_kind ? (enum secret_kind)w->secret_kind : SECRET_BASIC;
 
 	if (w->auth == AUTH_NONE)
 		return 0;

@@ -43,7 +43,8 @@ setup_fetch(struct room_entry *r)
 	struct ipc_msg m = IPC_MSG(setup_fetch, .pull = r->pull, .fetch = r->token,
 	    .scheme = f->scheme, .host = span_str(f->host), .port = f->port,
 	    .repository = span_str(f->repository), .verify = f->verify,
-	    .secret = f->secret != NULL);
+	    /* A registry token is not waited for: it counts as the first token there. */
+	    .secret = f->secret && f->secret_kind != SECRET_BEARER);
 
 	snprintf(authority, sizeof(authority), "%s:%u", f->host, f->port);
 	FD_AUTO cas = f->scheme == SCHEME_HTTPS ? files_open_cas(certs, authority, &e)
