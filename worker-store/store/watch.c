@@ -1,6 +1,7 @@
 #include "worker-store/store/watch.h"
 
 #include "worker-store/store/look.h"
+#include "worker-store/store/summary.h"
 #include "worker-store/store/told.h"
 
 #include <errno.h>
@@ -13,9 +14,9 @@
 #include <unistd.h>
 
 #define TICK_MS 1000
-#define FS_TICKS 10 /* how often the file system's numbers are looked at */
-#define HINT_MS 3   /* who saves twice is read once */
-#define REST 4	    /* times as long as reading took, until the next time */
+#define SLOW_TICKS 10 /* until the file system and others' summaries are looked at */
+#define HINT_MS 3     /* who saves twice is read once */
+#define REST 4	      /* times as long as reading took, until the next time */
 #define REST_MAX_MS 1000
 #define SLICE_MS 10	  /* of a pass that nobody waits for */
 #define QUEUE_FULL MiB(1) /* of messages the frontend has not taken yet */
@@ -37,7 +38,6 @@ struct watch {
 	bool unlogged; /* some record is broken that the log does not know yet */
 	size_t at;
 	uint64_t loads, pass;
-	struct look_id seen; /* what the last complete pass was over */
 	struct told_table told;
 	uint64_t broken, generation;
 	struct fsinfo fs; /* as told */
@@ -45,6 +45,9 @@ struct watch {
 	uint64_t began_ms, rest_until_ms;
 	struct loop_timer step, tick, keep;
 	struct loop_source source; /* inotify */
+	struct summary summary;	   /* of the image that is being told */
+	struct timespec summaries; /* when their directory changed last */
+	bool describe;		   /* this pass asks for summaries that may be new */
 };
 
 /* ---- the hint ---- */
@@ -127,8 +130,17 @@ names_part(struct span *names)
 	return part;
 }
 
+static void
+describe_row(struct msg_cache_image *m, const struct summary *x)
+{
+	m->described = 1;
+	m->user = span_str(x->user);
+	m->annotations = span_of(x->annotations, x->n_annotations);
+}
+
+/* x: NULL as long as it is not known. */
 static int
-send_row(struct watch *w, const struct image_row *row)
+send_row(struct watch *w, const struct image_row *row, const struct summary *x)
 {
 	CLEANUP(buf_free) struct buf text = {0};
 	struct port *frontend = &w->room->frontend;
@@ -142,6 +154,8 @@ send_row(struct watch *w, const struct image_row *row)
 		.size = row->size, .names = names_part(&names));
 	memcpy(m.cache_image.id, row->id, sizeof(row->id));
 	memcpy(m.cache_image.digest, row->digest, sizeof(row->digest));
+	if (x)
+		describe_row(&m.cache_image, x);
 	int r = port_send(frontend, &m);
 	while (r == 0 && names.n) {
 		struct ipc_msg more = IPC_MSG(cache_names, .names = names_part(&names));
@@ -204,6 +218,32 @@ odd_id(uint64_t key, uint8_t id[DIGEST_BYTES])
 	memcpy(id, &key, sizeof(key));
 }
 
+/* Whether nothing has to be told of a record that was seen before. */
+static bool
+is_told(struct watch *w, const struct told *e, const struct record *rec)
+{
+	if (e->state & TOLD_BROKEN)
+		return e->state & TOLD_LOGGED;
+	if (!(e->state & TOLD_SENT))
+		return false;
+	return e->state & TOLD_DESCRIBED || !w->describe ||
+	       summary_load(&w->room->store, rec, &w->summary) != 0;
+}
+
+static int
+tell_row(struct watch *w, struct told *e, uint64_t key, const struct record *rec,
+    const struct image_row *row)
+{
+	bool described = summary_load(&w->room->store, rec, &w->summary) == 0;
+	int r = send_row(w, row, described ? &w->summary : NULL);
+
+	if (r == 0) {
+		e->key = key;
+		e->state = described ? TOLD_SENT | TOLD_DESCRIBED : TOLD_SENT;
+	}
+	return r;
+}
+
 static int
 tell_record(struct watch *w, size_t i)
 {
@@ -219,7 +259,7 @@ tell_record(struct watch *w, size_t i)
 	if (!e)
 		return -ENOMEM;
 	bool known = e->state && e->key == key;
-	if (known && (e->state & (TOLD_SENT | TOLD_LOGGED))) {
+	if (known && is_told(w, e, rec)) {
 		w->broken += e->state & TOLD_BROKEN ? 1 : 0;
 		return 0;
 	}
@@ -229,11 +269,7 @@ tell_record(struct watch *w, size_t i)
 	else if (r == 1)
 		now_broken(w, e, key, why);
 	else if (r == 0)
-		r = send_row(w, &row);
-	if (r == 0) {
-		e->key = key;
-		e->state = TOLD_SENT;
-	}
+		r = tell_row(w, e, key, rec, &row);
 	image_row_free(&row);
 	return r < 0 ? r : 0;
 }
@@ -295,6 +331,21 @@ pass_restart(struct watch *w)
 	w->began_ms = loop_now();
 }
 
+/* Other processes describe images, too. Ours says so itself: watch_described. */
+static void
+look_for_summaries(struct watch *w)
+{
+	struct stat st;
+
+	if (fstatat(w->room->store.own, "summaries", &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    (st.st_mtim.tv_sec == w->summaries.tv_sec &&
+		st.st_mtim.tv_nsec == w->summaries.tv_nsec))
+		return;
+	w->summaries = st.st_mtim;
+	w->describe = w->again = true;
+	step_in(w, HINT_MS);
+}
+
 /* Whether there is anything to go over. */
 static bool
 pass_begin(struct watch *w)
@@ -327,8 +378,7 @@ pass_end(struct watch *w)
 	struct fsinfo before = w->fs;
 
 	told_sweep(&w->told, w->pass, send_gone, w);
-	w->passing = false;
-	w->seen = w->look.at;
+	w->passing = w->describe = false;
 	(void)!store_fsinfo(&w->look.view, &w->room->store, &w->fs, NULL);
 	if (w->differs || !w->filled || before.bytes != w->fs.bytes ||
 	    before.layers != w->fs.layers || before.images != w->fs.images ||
@@ -388,8 +438,10 @@ tick_fired(struct loop_timer *t)
 	loop_timer_set(&w->room->loop, t, TICK_MS);
 	if (look_changed(&w->look))
 		step_in(w, HINT_MS);
-	if (++w->ticks % FS_TICKS == 0)
+	if (++w->ticks % SLOW_TICKS == 0) {
 		look_at_fs(w);
+		look_for_summaries(w);
+	}
 }
 
 static void
@@ -461,7 +513,7 @@ watch_stop(struct keeper *room)
 	loop_timer_clear(&room->loop, &w->step);
 	loop_timer_clear(&room->loop, &w->tick);
 	told_free(&w->told);
-	w->on = w->filled = w->passing = w->again = w->differs = false;
+	w->on = w->filled = w->passing = w->again = w->differs = w->describe = false;
 	w->generation = 0;
 	w->retry_ms = 0;
 	w->rest_until_ms = 0;
