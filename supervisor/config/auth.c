@@ -1,3 +1,4 @@
+#include "common/base/base64.h"
 #include "supervisor/config/read.h"
 
 #include "common/base/limits.h"

@@ -27,7 +27,4 @@ int reading_refuse(struct reading *r, unsigned line, const char *fmt, ...) PRINT
 /* Whether the text is an absolute path without control characters. */
 bool path_ok(struct span path);
 
-/* Standard base64 with padding. Bytes written (<= cap), or -EINVAL. */
-ssize_t base64_decode(struct span text, uint8_t *dst, size_t cap) MUST_CHECK;
-
 #endif

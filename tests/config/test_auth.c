@@ -1,3 +1,4 @@
+#include "common/base/base64.h"
 #include "tests/config/collect.h"
 
 #include "supervisor/config/read.h"

@@ -1,4 +1,4 @@
-#include "supervisor/config/read.h"
+#include "common/base/base64.h"
 
 #include <errno.h>
 
