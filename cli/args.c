@@ -242,21 +242,50 @@ check_operands(struct parser *p)
 	    a->noperands == 1 ? "" : "s", row->name);
 }
 
+/* The option by which the command runs its own rooms, or NULL. */
+static const char *
+runs_alone(const struct args *a)
+{
+	static const enum cli_option own[] = {
+	    OPT_ROOT, OPT_RUNROOT, OPT_CONFIG, OPT_AUTHFILE, OPT_CERT_DIR};
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+		if (a->given[own[i]])
+			return cli_options[own[i]].name;
+	}
+	return a->flag[OPT_EMBEDDED] ? cli_options[OPT_EMBEDDED].name : NULL;
+}
+
+const char *
+args_socket(const struct args *a, bool *must)
+{
+	const char *path = a->text[OPT_SOCKET];
+
+	*must = path || a->given[OPT_EMBEDDED] || a->command == CMD_PS;
+	if (runs_alone(a))
+		return NULL;
+	if (!path)
+		return CONTROL_SOCKET;
+	return strncmp(path, "unix://", 7) == 0 ? path + 7 : path;
+}
+
 static int
 check_together(struct parser *p)
 {
 	const struct args *a = p->a;
 	bool reach = a->flag[OPT_REMOTE] || a->command != CMD_INSPECT;
 
-	if (a->given[OPT_SOCKET])
+	const char *alone = runs_alone(a);
+	bool daemon =
+	    a->given[OPT_SOCKET] || (a->given[OPT_EMBEDDED] && !a->flag[OPT_EMBEDDED]);
+	if (daemon && alone)
 		return err_set(p->e, ERR_USAGE,
-		    "--socket: this version talks to no daemon yet; leave it out to run "
-		    "the "
-		    "command by itself");
-	if (a->given[OPT_EMBEDDED] && !a->flag[OPT_EMBEDDED])
+		    "--%s is for a command that runs its own rooms; a daemon has its own "
+		    "settings: leave out --%s or --socket",
+		    alone, alone);
+	if (a->command == CMD_PS && alone)
 		return err_set(p->e, ERR_USAGE,
-		    "--embedded=false: this version talks to no daemon yet; leave it "
-		    "out");
+		    "ps shows the pulls of a daemon: leave out --%s", alone);
 	if (!reach &&
 	    (a->given[OPT_PLATFORM] || a->given[OPT_CREDS] || a->given[OPT_AUTHFILE] ||
 		a->given[OPT_CERT_DIR] || a->given[OPT_TLS_VERIFY]))

@@ -61,6 +61,12 @@ struct args {
  * negative with a reason of class ERR_USAGE. */
 int args_parse(int argc, char **argv, struct args *out, struct err *e) MUST_CHECK;
 
+/* The control socket to try, or NULL: the rooms are run for this command alone. *must:
+ * somebody asked for the daemon, so that its absence is an error. A path, without
+ * "unix://". */
+const char *args_socket(const struct args *a, bool *must);
+#define CONTROL_SOCKET "/run/bulkhead/control.sock"
+
 /* The help of one command, or of all (CMD_NONE). */
 void args_help(FILE *to, enum cli_command command);
 

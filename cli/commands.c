@@ -208,6 +208,8 @@ command_run(struct command *c)
 	    [CMD_TAG] = command_tag,
 	    [CMD_UNTAG] = command_untag,
 	    [CMD_FSINFO] = command_fsinfo,
+	    [CMD_PS] = command_ps,
+	    [CMD_CHECK] = command_check_store,
 	    [CMD_STATUS] = command_status,
 	};
 

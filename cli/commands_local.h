@@ -34,5 +34,12 @@ int command_tag(struct command *c);
 int command_untag(struct command *c);
 int command_fsinfo(struct command *c);
 int command_status(struct command *c);
+int command_ps(struct command *c);
+int command_check_store(struct command *c);
+
+/* Prints the finished text or table, by --format; returns the exit code. */
+struct jw;
+struct table;
+int command_finish(struct command *c, struct jw *w, const struct table *t);
 
 #endif

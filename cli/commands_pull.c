@@ -63,6 +63,12 @@ pull_answer(void *arg, struct ipc_msg *m, struct err *e)
 
 	if (show_progress(p->c->session, m))
 		return 0;
+	if (m->type == MSG_cli_joined) {
+		if (p->c->progress != PROGRESS_NONE)
+			fputs("bulkhead: this image is being pulled already: joined\n",
+			    p->c->session->err);
+		return 0;
+	}
 	if (m->type == MSG_cli_pulled) {
 		if (p->print)
 			fprintf(p->c->session->out, "%s\n",

@@ -27,6 +27,15 @@ finish_json(struct jw *w, FILE *to)
 	return r;
 }
 
+int
+command_finish(struct command *c, struct jw *w, const struct table *t)
+{
+	FILE *out = c->session->out;
+
+	return finish(
+	    c, c->args->choice[OPT_FORMAT] ? finish_json(w, out) : table_print(t, out));
+}
+
 void
 command_version(bool json, FILE *to)
 {
@@ -112,8 +121,7 @@ command_fsinfo(struct command *c)
 	if (code)
 		return code;
 	fsinfo_show(&f, &w, &t);
-	return finish(c, c->args->choice[OPT_FORMAT] ? finish_json(&w, c->session->out)
-						     : table_print(&t, c->session->out));
+	return command_finish(c, &w, &t);
 }
 
 struct status {
@@ -168,6 +176,5 @@ command_status(struct command *c)
 	if (code)
 		return code;
 	jw_end(&w, ']');
-	return finish(c, c->args->choice[OPT_FORMAT] ? finish_json(&w, c->session->out)
-						     : table_print(&t, c->session->out));
+	return command_finish(c, &w, &t);
 }

@@ -1,5 +1,6 @@
 /* The bulkhead command. The only file of it that touches ambient things. */
 #include "cli/commands.h"
+#include "cli/connect.h"
 #include "cli/spawn.h"
 #include "common/base/fd.h"
 #include "policy/sandbox/command.h"
@@ -106,6 +107,15 @@ say_goodbye(const struct session *s, struct service *service, int code)
 {
 	struct err e = {0};
 	int status = 0;
+
+	if (service->pid < 0) { /* a daemon's life is its own */
+		if (!s->closed)
+			return code;
+		err_set(&e, ERR_INTERNAL,
+		    "the daemon ended the conversation: it was stopped, restarted or is "
+		    "overloaded; try again");
+		return complain(&e);
+	}
 	int r = service_wait(service, GOODBYE_MS, &status);
 
 	if (r == -ETIMEDOUT)
@@ -143,21 +153,39 @@ converse(struct command *c, struct service *service, int signals)
 	return say_goodbye(&s, service, code);
 }
 
+/* The daemon's, or one of this command's own. */
+static int
+reach_service(struct service *service, const struct args *a, struct err *e)
+{
+	bool must = false;
+	const char *path = args_socket(a, &must);
+
+	if (path) {
+		service->channel = control_connect(path, must, e);
+		if (service->channel >= 0)
+			return 0;
+		if (e->code)
+			return -ECONNREFUSED;
+	}
+	return service_start(service, a, e);
+}
+
 static int
 serve(struct command *c)
 {
 	CLEANUP(fd_close) int signals = -1;
-	struct service service;
+	struct service service = SERVICE_NONE;
 	struct err e = {0};
 
 	signals = take_signals(&e);
-	if (signals < 0 || service_start(&service, c->args, &e) < 0)
+	if (signals < 0 || reach_service(&service, c->args, &e) < 0)
 		return complain(&e);
 	/* gmtime_r looks for a time zone file once. */
 	tzset();
 	if (sandbox_enter_command(&e) < 0) {
 		fd_close(&service.channel);
-		(void)!service_wait(&service, GOODBYE_MS, &(int){0});
+		if (service.pid >= 0)
+			(void)!service_wait(&service, GOODBYE_MS, &(int){0});
 		return complain(&e);
 	}
 	int code = converse(c, &service, signals);

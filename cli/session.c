@@ -13,10 +13,15 @@ int
 session_open(struct session *s, int fd, int signals, FILE *out, FILE *err)
 {
 	*s = (struct session){.signals = signals, .out = out, .err = err};
+	struct ipc_msg hello = IPC_MSG(cli_hello);
 	int r = chan_init(&s->chan, fd, CH_cli, ROOM_CLI, ROOM_FRONTEND);
-	if (r == 0)
-		s->chan.phase = IPC_RUN;
-	return r;
+	if (r < 0)
+		return r;
+	memcpy(hello.cli_hello.schema, ipc_schema_hash, sizeof(hello.cli_hello.schema));
+	/* A service that has gone already is found out by the first request. */
+	(void)!chan_send(&s->chan, &hello);
+	s->chan.phase = IPC_RUN;
+	return 0;
 }
 
 void
@@ -76,7 +81,8 @@ take(struct session *s, struct ipc_msg *m, session_fn *fn, void *arg, struct err
 {
 	if (m->type != MSG_cli_done)
 		return fn(arg, m, e);
-	if (m->cli_done.req != s->req)
+	/* 0: what it says of the conversation as a whole, such as another version's. */
+	if (m->cli_done.req != s->req && m->cli_done.req != 0)
 		return gone(s, e, "it answered another request");
 	if (m->cli_done.code == ERR_OK)
 		return ANSWERED;

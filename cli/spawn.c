@@ -215,7 +215,7 @@ service_start(struct service *s, const struct args *a, struct err *e)
 	char program[LIMIT_PATH + 32];
 	CLEANUP(line_release) struct line l = {0};
 
-	*s = (struct service){.channel = -1, .pid = -1, .pidfd = -1};
+	*s = SERVICE_NONE;
 	int r = find_program(program, e);
 	if (r < 0)
 		return r;

@@ -9,9 +9,14 @@
 
 struct service {
 	int channel; /* SEQPACKET to the frontend */
-	pid_t pid;
+	pid_t pid;   /* -1: a daemon, not ours */
 	int pidfd;
 };
+#define SERVICE_NONE                                  \
+	(struct service)                              \
+	{                                             \
+		.channel = -1, .pid = -1, .pidfd = -1 \
+	}
 
 /* The service runs in a session of its own, with an empty environment, this process's
  * stderr and nothing else of it. 0, or negative with *e. */

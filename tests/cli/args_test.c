@@ -108,9 +108,15 @@ test_bad(void **state)
 	    {"fsinfo x", "no argument"},
 	    {"version x", "no argument"},
 	    {"status --format xml", "one of"},
-	    {"--socket /s images", "no daemon yet"},
-	    {"images --socket=/s", "no daemon yet"},
-	    {"--embedded=false images", "no daemon yet"},
+	    {"--socket /s --root /r images", "leave out --root or --socket"},
+	    {"images --socket=/s --embedded", "leave out --embedded"},
+	    {"--embedded=false --runroot /r images", "leave out --runroot"},
+	    {"pull --socket /s --authfile f a", "leave out --authfile"},
+	    {"pull --socket /s --cert-dir d a", "leave out --cert-dir"},
+	    {"ps --embedded", "a daemon"},
+	    {"ps --config /c", "a daemon"},
+	    {"ps x", "no argument"},
+	    {"check x", "no argument"},
 	    {"--log-level loud images", "one of"},
 	    {"--root", "needs a value"},
 	    {"pull --creds u:p --authfile f a", "one of them"},
@@ -120,7 +126,6 @@ test_bad(void **state)
 	    {"pull --Quiet a", "no such option"},
 	    {"images -f", "needs a value"},
 	    {"resolve a", "no command"},
-	    {"ps", "no command"},
 	    {"pull\x1b[2J", "\\x1b"},
 	    {"images -fa -fb -fc -fd -fe -ff -fg -fh -fi -fj -fk -fl -fm -fn -fo -fp -fq",
 		"more than"},
@@ -137,6 +142,41 @@ test_bad(void **state)
 			fail_msg(
 			    "%s: \"%s\" lacks \"%s\"", bad[i].line, e.text, bad[i].says);
 		assert_null(strchr(e.text, 0x1b));
+	}
+}
+
+static void
+test_socket(void **state)
+{
+	static const struct {
+		const char *line, *path;
+		bool must;
+	} rows[] = {
+	    {"images", CONTROL_SOCKET, false},
+	    {"ps", CONTROL_SOCKET, true},
+	    {"--embedded=false images", CONTROL_SOCKET, true},
+	    {"--socket /s images", "/s", true},
+	    {"--socket unix:///s images", "/s", true},
+	    {"--embedded images", NULL, false},
+	    {"--root /r images", NULL, false},
+	    {"--runroot /r images", NULL, false},
+	    {"--config /c images", NULL, false},
+	    {"pull --authfile f a", NULL, false},
+	    {"pull --cert-dir d a", NULL, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct line l;
+		struct args a;
+		struct err e;
+		bool must = true;
+		assert_int_equal(parse(&l, rows[i].line, &a, &e), 0);
+		const char *path = args_socket(&a, &must);
+		if (!rows[i].path)
+			assert_null(path);
+		else
+			assert_string_equal(path, rows[i].path);
+		assert_true(!path || must == rows[i].must);
 	}
 }
 
@@ -417,6 +457,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_good),
 	    cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_socket),
 	    cmocka_unit_test(test_values),
 	    cmocka_unit_test(test_platform),
 	    cmocka_unit_test(test_check),

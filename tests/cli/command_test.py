@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,38 @@ class Case(unittest.TestCase):
             return
         self.assertIn("env 0 fds 0 1 2 3 cwd / leader 1 blocked 0\n", r.stderr)
 
+    def test_no_daemon(self):
+        path = self.dir + "/control.sock"
+        r = self.run_it("--socket", path, "images")
+        self.assertEqual((r.returncode, r.stdout), (125, ""))
+        self.assertIn(f"no daemon listens on {path}", r.stderr)
+        self.assertNotIn("args", r.stderr)  # nor is a service of its own started
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.bind(path)
+            s.listen()
+            r = self.run_it("--socket", "unix://" + path, "images")
+            self.assertEqual(r.returncode, 64)
+            self.assertIn("is no control socket", r.stderr)
+        r = self.run_it("--socket", "/" + "s" * 108, "images")
+        self.assertEqual(r.returncode, 64)
+        self.assertIn("at most 107", r.stderr)
+
+    def test_daemon(self):
+        path = self.dir + "/control.sock"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.bind(path)
+            s.listen()
+            p = subprocess.Popen([self.dir + "/bulkhead", "--socket", path, "images"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            c, _ = s.accept()
+            hello, request = c.recv(65536), c.recv(65536)
+            self.assertNotEqual(hello, request)
+            c.close()
+            out, err = p.communicate(timeout=30)
+        self.assertEqual((p.returncode, out), (125, ""))
+        self.assertIn("the daemon ended the conversation", err)
+        self.assertNotIn("args", err)
+
     def test_exit_codes(self):
         for word, code, says in (("missing", 1, "bulkhead: there is no such image\n"),
                                  ("refuse", 3, "bulkheadd: no policy\n"),
@@ -67,7 +100,7 @@ class Case(unittest.TestCase):
                 self.assertEqual(r.stdout, "")
 
     def test_usage(self):
-        for args in (["pull"], ["pull", "Bad"], ["--socket", "/x", "images"], ["nothing"]):
+        for args in (["pull"], ["pull", "Bad"], ["ps", "--root", "/x"], ["nothing"]):
             r = self.run_it(*args)
             self.assertEqual((r.returncode, r.stdout), (64, ""))
             self.assertNotIn("args", r.stderr)  # nothing was started

@@ -82,14 +82,15 @@ main(int argc, char **argv)
 	tell_surroundings(argc, argv);
 	if (chan_init(&chan, 3, CH_cli, ROOM_FRONTEND, ROOM_CLI) < 0)
 		return 125;
-	chan.phase = IPC_RUN;
 	for (;;) {
 		struct ipc_msg m;
 		const char *why = NULL;
 		int r = chan_recv_wait(&chan, &m, 30000, &why);
 		if (r != 0)
 			break;
-		if (m.type == MSG_cli_pull) {
+		if (m.type == MSG_cli_hello) {
+			chan.phase = IPC_RUN;
+		} else if (m.type == MSG_cli_pull) {
 			char word[LIMIT_NAME + 1];
 			if (span_to_str(m.cli_pull.name, word, sizeof(word)))
 				pull(&m.cli_pull, word);
