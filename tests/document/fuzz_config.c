@@ -26,5 +26,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!inspect_local(doc, doc, facts, &w, &e) &&
 	    json_scan(span_of(w.p, w.n), "made", &e))
 		abort();
+	CLEANUP(jw_free) struct jw cri = {.compact = true};
+	if (!inspect_cri(doc, doc, &cri, &e) &&
+	    json_scan(span_of(cri.p, cri.n), "made", &e))
+		abort();
 	return 0;
 }

@@ -1,3 +1,4 @@
+#include "common/base/pairs.h"
 #include "worker-store/document/document.h"
 
 #include <stdlib.h>
@@ -28,6 +29,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort(); /* a refusal without a reason */
 	if (!r && out.is == DOCUMENT_IS_MANIFEST &&
 	    (out.manifest.nlayers < 1 || out.manifest.nlayers > LIMIT_LAYERS))
+		abort();
+	if (!r && out.is == DOCUMENT_IS_MANIFEST &&
+	    !pairs_check(span_of(out.manifest.annotations, out.manifest.n_annotations)))
 		abort();
 	if (!r && out.is == DOCUMENT_IS_INDEX && !out.index.media_type)
 		abort();

@@ -85,6 +85,63 @@ test_remote(void **state)
 	    "\",\"Manifest\":" MANIFEST ",\"Config\":{\"b\":1,\"a\":[1.5]}}"));
 }
 
+#define SPEC_CONFIG                                                                     \
+	"{\"created\":\"2020-01-01T00:00:00.100Z\",\"author\":\"me\",\"os\":\"linux\"," \
+	"\"architecture\":\"arm\",\"variant\":\"v7\",\"os.version\":\"1\","             \
+	"\"os.features\":[\"x\"],\"docker_version\":\"9\",\"config\":{\"User\":\"u\","  \
+	"\"Labels\":{\"b\":\"1\\u001b\",\"a\":\"2\"},\"Env\":[\"X=<&>\"],\"Odd\":1,"     \
+	"\"ExposedPorts\":{\"80/"                                                       \
+	"tcp\":{\"x\":1}},\"Cmd\":[\"c\"],\"Entrypoint\":[\"e\"],"                      \
+	"\"Volumes\":{\"/v\":{}},\"WorkingDir\":\"/w\",\"StopSignal\":\"9\"},"          \
+	"\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:d\"]},"                 \
+	"\"history\":[{\"created_by\":\"x\",\"empty_layer\":true}]}"
+
+/* CRI-O's form: Go's omitempty, maps sorted, no member that OCI does not have. */
+static void
+test_cri(void **state)
+{
+	CLEANUP(jw_free) struct jw w = {.compact = true};
+	static const char manifest[] =
+	    "{\"layers\":[{\"digest\":" DIGEST_A ",\"size\":5,\"x\":1},null,7,"
+	    "{\"digest\":\"sha256:x\",\"size\":5},{\"digest\":" DIGEST_B "}]}";
+	struct err e = {0};
+
+	if (inspect_cri(span_str(SPEC_CONFIG), span_str(manifest), &w, &e))
+		fail_msg("%s", e.text);
+	const char *want =
+	    "{\"labels\":{\"a\":\"2\",\"b\":\"1\\u001b\"},\"imageSpec\":{"
+	    "\"created\":\"2020-01-01T00:00:00.1Z\",\"author\":\"me\","
+	    "\"architecture\":\"arm\",\"os\":\"linux\",\"os.version\":\"1\","
+	    "\"os.features\":[\"x\"],\"variant\":\"v7\",\"config\":{\"User\":\"u\","
+	    "\"ExposedPorts\":{\"80/tcp\":{}},\"Env\":[\"X=<&>\"],\"Entrypoint\":[\"e\"],"
+	    "\"Cmd\":[\"c\"],\"Volumes\":{\"/v\":{}},\"WorkingDir\":\"/w\","
+	    "\"Labels\":{\"a\":\"2\",\"b\":\"1\\u001b\"},\"StopSignal\":\"9\"},"
+	    "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:d\"]},"
+	    "\"history\":[{\"created_by\":\"x\",\"empty_layer\":true}]},"
+	    "\"layers\":[{\"digest\":" DIGEST_A ",\"size\":5}]}";
+	if (!span_is(span_of(w.p, w.n), want))
+		fail_msg("%.*s\nnot\n%s", (int)w.n, w.p, want);
+}
+
+static void
+test_cri_strange(void **state)
+{
+	CLEANUP(jw_free) struct jw w = {.compact = true};
+	CLEANUP(jw_free) struct jw small = {.compact = true, .max = 60};
+	struct err e = {0};
+
+	if (inspect_cri(span_str("{\"config\":{\"Labels\":{}},\"created\":[]}"),
+		span_str("[]"), &w, &e))
+		fail_msg("%s", e.text);
+	assert_true(span_is(span_of(w.p, w.n),
+	    "{\"imageSpec\":{\"architecture\":\"\",\"os\":\"\",\"config\":{},"
+	    "\"rootfs\":{\"type\":\"\",\"diff_ids\":null}},\"layers\":[]}"));
+	assert_int_equal(
+	    inspect_cri(span_str(CONFIG), span_str(MANIFEST), &small, &e), -EBADMSG);
+	assert_int_equal(
+	    inspect_cri(span_str("{"), span_str(MANIFEST), &small, &e), -EBADMSG);
+}
+
 static void
 test_too_long(void **state)
 {
@@ -123,6 +180,8 @@ main(void)
 	    cmocka_unit_test(test_local),
 	    cmocka_unit_test(test_strange),
 	    cmocka_unit_test(test_remote),
+	    cmocka_unit_test(test_cri),
+	    cmocka_unit_test(test_cri_strange),
 	    cmocka_unit_test(test_too_long),
 	    cmocka_unit_test(test_facts),
 	};

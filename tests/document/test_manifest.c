@@ -12,6 +12,8 @@
 #define GZIP TAR "+gzip"
 #define GOOD HEAD CONFIG ",\"layers\":[" LAYER(GZIP, "5") "]}"
 #define WITH(layers) HEAD CONFIG ",\"layers\":[" layers "]}"
+#define WITH_NOTES(notes) \
+	HEAD CONFIG ",\"layers\":[" LAYER(GZIP, "5") "],\"annotations\":" notes "}"
 #define DOCKER(layers)                                                                  \
 	"{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_DOCKER_MANIFEST                   \
 	"\",\"config\":{\"mediaType\":\"" MEDIA_DOCKER_CONFIG "\",\"digest\":" DIGEST_A \
@@ -63,6 +65,35 @@ test_docker(void **state)
 	assert_int_equal(m->layers[1].compression, COMPRESSION_NONE);
 }
 
+/* In the order of the document; one that does not fit is left out, the next one counts.
+ */
+static void
+test_annotations(void **state)
+{
+	struct build b = {0};
+
+	build_add(&b, HEAD CONFIG
+	    ",\"layers\":[" LAYER(GZIP, "5") "],\"annotations\":{"
+					     "\"z\":\"\\u00e9\",\"\":\"no key\",");
+	build_add(&b, "\"big\":\"");
+	build_repeat(&b, "x", LIMIT_ANNOTATIONS - 8 - 3 - 11 + 1);
+	build_add(&b, "\",\"fits\":\"");
+	build_repeat(&b, "y", LIMIT_ANNOTATIONS - 8 - 4 - 11);
+	build_add(&b, "\",\"a\":\"\"}}");
+	const struct document_manifest *m = take(b.p);
+	assert_int_equal(m->n_annotations, LIMIT_ANNOTATIONS);
+	assert_memory_equal(
+	    m->annotations, "\1\0\0\0z\2\0\0\0\xc3\xa9\4\0\0\0fits", 11 + 8);
+	build_free(&b);
+	m = take(WITH_NOTES("{\"b\":\"1\",\"a\":\"2\"}"));
+	assert_int_equal(m->n_annotations, 20);
+	assert_memory_equal(m->annotations, "\1\0\0\0b\1\0\0\0001\1\0\0\0a", 15);
+	assert_int_equal(take(DOCKER(LAYER("application/vnd.docker.image.rootfs.diff.tar",
+				  "6") "],\"annotations\":{\"a\":\"b\"},\"x\":["))
+			     ->n_annotations,
+	    0);
+}
+
 #define CONFIG_OF(type) \
 	",\"config\":{\"mediaType\":\"" type "\",\"digest\":" DIGEST_A ",\"size\":9}"
 
@@ -73,6 +104,14 @@ static const struct row rows[] = {
 	",\"layers\":[" LAYER(GZIP, "5") "],\"annotations\":{\"a\":\"b\"},\"subject\":{},"
 					 "\"artifactType\":\"x/y\"}",
 	NULL},
+    {"annotations null", WITH_NOTES("null"), NULL},
+    {"annotations of every kind of text", WITH_NOTES("{\"a\":\"\",\"\":\"\\n\"}"), NULL},
+    {"annotations array", WITH_NOTES("[]"), "not an object"},
+    {"annotation number", WITH_NOTES("{\"a\":1}"), "not a string"},
+    {"annotation null", WITH_NOTES("{\"a\":null}"), "not a string"},
+    {"annotation object", WITH_NOTES("{\"a\":{}}"), "not a string"},
+    {"annotation twice", WITH_NOTES("{\"a\":\"\",\"a\":\"\"}"), "duplicate"},
+    {"annotation NUL", WITH_NOTES("{\"a\":\"\\u0000\"}"), ""},
     {"unknown members",
 	HEAD CONFIG ",\"layers\":[" LAYER(GZIP, "5") "],\"x\":{\"y\":[1.5]}}", NULL},
     {"no layers", WITH(""), "0 layers"},
@@ -245,6 +284,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_oci),
 	    cmocka_unit_test(test_docker),
+	    cmocka_unit_test(test_annotations),
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test(test_layers),
 	    cmocka_unit_test(test_size),

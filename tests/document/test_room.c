@@ -10,7 +10,7 @@
 	"vnd.oci.image.layer.v1.tar+gzip\","                                         \
 	"\"digest\":" DIGEST_B                                                       \
 	",\"size\":5},{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\","    \
-	"\"digest\":" DIGEST_C ",\"size\":6}]}"
+	"\"digest\":" DIGEST_C ",\"size\":6}],\"annotations\":{\"k\":\"v\"}}"
 #define INDEX                                                                   \
 	"{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX                 \
 	"\",\"manifests\":[{\"mediaType\":\"" MEDIA_OCI_MANIFEST                \
@@ -85,6 +85,7 @@ test_manifest(void **state)
 	assert_int_equal(m->compressions.n, 2);
 	assert_int_equal(m->compressions.p[0], COMPRESSION_GZIP);
 	assert_int_equal(m->compressions.p[1], COMPRESSION_NONE);
+	assert_true(span_eq(m->annotations, span_of("\1\0\0\0k\1\0\0\0v", 10)));
 	done(a, 0);
 }
 
@@ -218,6 +219,9 @@ test_render(void **state)
 {
 	render(0, "id\tx\nname\ta.b/c:1\n", "\"RepoTags\": [\n            \"a.b/c:1\"\n");
 	render(1, "name\ta.b/c:1\n", "{\n    \"Name\": \"a.b/c:1\"");
+	render(2, "",
+	    "{\"imageSpec\":{\"created\":\"1970-01-01T00:00:01.5Z\",\"architecture\":"
+	    "\"arm\"");
 	render(0, "nonsense", NULL);
 }
 

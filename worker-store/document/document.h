@@ -42,6 +42,10 @@ struct document_manifest {
 	uint64_t config_size;
 	unsigned nlayers; /* 1 .. LIMIT_LAYERS, the lowest first */
 	struct document_layer layers[LIMIT_LAYERS];
+	/* Of an OCI manifest, in the order of the document (common/base/pairs.h); what
+	 * does not fit is left out. */
+	size_t n_annotations;
+	uint8_t annotations[LIMIT_ANNOTATIONS];
 };
 
 struct document_config {

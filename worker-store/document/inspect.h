@@ -18,4 +18,10 @@ int inspect_local(struct span config, struct span manifest, struct span facts,
 int inspect_remote(struct span config, struct span manifest, struct span facts,
     struct jw *w, struct err *e) MUST_CHECK;
 
+/* What verbose ImageStatus tells of an image, as CRI-O has it: an object of labels (left
+ * out when there are none) and imageSpec, the config as the OCI image specification has
+ * it; and layers, digest and size of each blob. */
+int inspect_cri(
+    struct span config, struct span manifest, struct jw *w, struct err *e) MUST_CHECK;
+
 #endif

@@ -79,6 +79,22 @@ parse(struct ipc_msg *m, struct document_answer *answer, struct err *e)
 	return r == -ENOMEM ? err_errno(e, ENOMEM, "parsing a document") : r;
 }
 
+/* part: config, manifest, facts. */
+static int
+write_text(enum render_kind kind, const struct span part[3], struct jw *w, struct err *e)
+{
+	switch (kind) {
+	case RENDER_LOCAL:
+		return inspect_local(part[0], part[1], part[2], w, e);
+	case RENDER_REMOTE:
+		return inspect_remote(part[0], part[1], part[2], w, e);
+	case RENDER_CRI:
+		w->compact = true;
+		return inspect_cri(part[0], part[1], w, e);
+	}
+	return err_set(e, ERR_INTERNAL, "a text of no known kind");
+}
+
 /* A sealed memfd of JSON, or negative. */
 static int
 render(struct ipc_msg *m, struct err *e)
@@ -92,8 +108,7 @@ render(struct ipc_msg *m, struct err *e)
 	for (unsigned i = 0; !r && i < 3; i++)
 		r = read_fd(m, i, mem[i], &part[i], e);
 	if (!r)
-		r = m->render.kind ? inspect_remote(part[0], part[1], part[2], &w, e)
-				   : inspect_local(part[0], part[1], part[2], &w, e);
+		r = write_text((enum render_kind)m->render.kind, part, &w, e);
 	if (!r) {
 		r = fd_sealed_memfd("inspect", w.p, w.n);
 		if (r < 0)

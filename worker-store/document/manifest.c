@@ -1,3 +1,4 @@
+#include "common/base/pairs.h"
 #include "worker-store/document/fields.h"
 #include "worker-store/document/parse.h"
 
@@ -82,6 +83,29 @@ parse_layer(const struct jv *v, size_t i, struct document_layer *out, struct err
 	return 0;
 }
 
+/* Docker's manifests have none: there it is a member without a meaning. */
+static int
+parse_annotations(const struct jv *root, const struct media *type,
+    struct document_manifest *out, struct err *e)
+{
+	struct jv_iter it = {0};
+	const struct jv *value;
+	struct span key;
+
+	if (!type->oci)
+		return 0;
+	int r = field_kind(root, "annotations", JV_OBJECT, "manifest", &it.object, e);
+	while (!r && jv_next(&it, &key, &value)) {
+		if (jv_kind(value) != JV_TEXT)
+			return err_set(
+			    e, ERR_CONTENT, "manifest: an annotation is not a string");
+		if (key.n)
+			pairs_add(out->annotations, sizeof(out->annotations),
+			    &out->n_annotations, key, jv_text(value));
+	}
+	return r;
+}
+
 int
 manifest_parse(const struct jv *root, const struct media *type,
     struct document_manifest *out, struct err *e)
@@ -111,5 +135,5 @@ manifest_parse(const struct jv *root, const struct media *type,
 		    total, LIMIT_IMAGE_HARD);
 	out->nlayers = (unsigned)n;
 	out->media_type = type->text;
-	return 0;
+	return parse_annotations(root, type, out, e);
 }

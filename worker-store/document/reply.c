@@ -27,6 +27,7 @@ reply_manifest(const struct document_manifest *a, struct document_reply *out)
 	m->sizes.n = a->nlayers;
 	m->digests = span_of(out->digests, a->nlayers * DIGEST_BYTES);
 	m->compressions = span_of(out->compressions, a->nlayers);
+	m->annotations = span_of(a->annotations, a->n_annotations);
 }
 
 static void

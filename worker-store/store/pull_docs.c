@@ -365,7 +365,7 @@ render_ask(struct helper *h)
 {
 	struct pull *p = h->arg;
 	char facts[LIMIT_NAME + 200], digest[DIGEST_TEXT + 1];
-	struct ipc_msg m = IPC_MSG(render, .kind = 1);
+	struct ipc_msg m = IPC_MSG(render, .kind = RENDER_REMOTE);
 
 	int n = snprintf(facts, sizeof(facts), "name\t%s\ndigest\t%s\n", p->name,
 	    digest_print(p->is_list ? p->top.digest : p->manifest.digest, digest));

@@ -446,9 +446,13 @@ query_message(struct keeper *room, struct ipc_msg *m)
 		query_fsinfo(room, m->fsinfo.req);
 		return 0;
 	case MSG_inspect:
+		if (m->inspect.kind == RENDER_REMOTE)
+			return -1;
 		q = query_new(room, m->inspect.req, m->type, m->inspect.ref);
-		if (q)
+		if (q) {
+			q->kind = (enum render_kind)m->inspect.kind;
 			inspect_begin(q);
+		}
 		return 0;
 	case MSG_remove:
 		q = query_new(room, m->remove.req, m->type, m->remove.ref);

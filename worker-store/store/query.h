@@ -11,6 +11,7 @@ struct query {
 	uint64_t req;
 	enum ipc_type type;
 	char ref[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
+	enum render_kind kind; /* of an inspect */
 	bool force, over;
 	char id[ID_HEX + 1];
 	struct job job;

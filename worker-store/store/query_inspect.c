@@ -96,7 +96,7 @@ static void
 inspect_ask(struct helper *h)
 {
 	struct query *q = h->arg;
-	struct ipc_msg m = IPC_MSG(render, .kind = 0);
+	struct ipc_msg m = IPC_MSG(render, .kind = q->kind);
 
 	for (size_t i = 0; i < 3; i++)
 		m.fds[i] = q->docs[i];
@@ -148,12 +148,17 @@ inspect_begin(struct query *q)
 	CLEANUP(view_free) struct view v = VIEW_NONE;
 	CLEANUP(buf_free) struct buf facts = {0};
 	struct err e = {0};
-	char config[DIGEST_TEXT + 1] = "sha256:";
+	uint8_t digest[DIGEST_BYTES];
+	char config[DIGEST_TEXT + 1];
 
 	struct record *image = query_find(q, &v);
 	if (!image)
 		return;
-	memcpy(config + 7, q->id, sizeof(q->id));
+	if (!image_config_digest(image, digest)) {
+		query_end(q, ERR_CONTENT, "the image has no config that could be shown");
+		return;
+	}
+	digest_print(digest, config);
 	q->docs[0] = item_memfd(q, image, config, &e);
 	q->docs[1] = q->docs[0] < 0 ? -1 : item_memfd(q, image, "manifest", &e);
 	facts_make(&facts, q, &v, image);

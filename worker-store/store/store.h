@@ -147,6 +147,10 @@ size_t image_digests(
  */
 bool image_manifest_digest(const struct record *image, uint8_t digest[DIGEST_BYTES]);
 
+/* The digest of its config: the image ID, but for images that others pulled in parts.
+ * false: it has none. */
+bool image_config_digest(const struct record *image, uint8_t digest[DIGEST_BYTES]);
+
 /* A document of an image by key; the fd is open for reading and the size is the recorded
  * one. 0 or negative with *fd -1. */
 int store_item_open(const struct store *s, const struct record *image, const char *key,

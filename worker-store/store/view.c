@@ -217,6 +217,22 @@ image_manifest_digest(const struct record *image, uint8_t digest[DIGEST_BYTES])
 	return false;
 }
 
+bool
+image_config_digest(const struct record *image, uint8_t digest[DIGEST_BYTES])
+{
+	struct json_iter it = json_iter(image->keys);
+	char key[DIGEST_TEXT + 1];
+	struct span value;
+
+	if (hex_decode(image->id, digest, DIGEST_BYTES) &&
+	    names_have(image->keys, span_str(digest_print(digest, key))))
+		return true;
+	while (json_next(&it, &value))
+		if (digest_parse(json_plain(value), digest) == 0)
+			return true;
+	return false;
+}
+
 int
 store_item_open(const struct store *s, const struct record *image, const char *key,
     int *fd, uint64_t *size, struct err *e)
