@@ -371,12 +371,17 @@ listener_accept(struct listener *l)
 	return true;
 }
 
-/* Several at once: a full queue refuses clients, which take that for our absence. */
+/* Several at once: a full queue refuses clients, which take that for our absence. Only of
+ * the first it is certain that it is there: for nobody else is somebody evicted. */
 static void
 listener_ready(struct loop_source *s, uint32_t events)
 {
+	struct listener *l = s->arg;
+
 	for (int i = 0; i < 64; i++) {
-		if (!listener_accept(s->arg))
+		if (i > 0 && l->grpc->conns_n >= LIMIT_GRPC_CONNECTIONS)
+			return;
+		if (!listener_accept(l))
 			return;
 	}
 }

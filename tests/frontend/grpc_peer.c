@@ -274,6 +274,7 @@ session_new(struct peer *p, uint32_t window)
 	assert_int_equal(nghttp2_option_new(&option), 0);
 	nghttp2_option_set_no_http_messaging(option, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(option, 100000);
+	nghttp2_option_set_max_send_header_block_length(option, 1 << 24);
 	nghttp2_session_callbacks_set_on_header_callback(calls, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, on_chunk);
 	nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_close);
