@@ -105,6 +105,7 @@
 #define LIMIT_PROTOBUF_FACTOR 4	    /* a decoded request takes this much of its size ... */
 #define LIMIT_PROTOBUF_BASE KiB(16) /* ... and this */
 #define LIMIT_CONTROL_CLIENTS 64
+#define LIMIT_CONTROL_REQUESTS 64 /* of one client at once */
 #define LIMIT_METRICS_CLIENTS 16
 #define LIMIT_NAMESPACE 253
 #define LIMIT_PINS 256	      /* patterns */
@@ -128,6 +129,7 @@
 #define LIMIT_GRPC_REQUEST_SECONDS 60  /* from a call's headers to its last byte */
 #define LIMIT_GRPC_SILENCE_SECONDS 180 /* nothing heard, calls in flight: we ask */
 #define LIMIT_GRPC_ANSWER_SECONDS 60   /* a client takes no byte of what it is given */
+#define LIMIT_CACHE_SECONDS 60	       /* a call waits for the store's first word */
 #define LIMIT_DOCUMENT_SECONDS 10      /* CPU seconds of a document room */
 
 /* Concurrency. */
