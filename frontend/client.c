@@ -1,21 +1,33 @@
-/* The command's requests: pulls go to pull.c, everything else to the store or the
+/* The requests of commands: pulls go to pull.c, everything else to the store or the
  * supervisor under a number of our own, and their answers back under the client's. */
-#include "frontend/frontend.h"
+#include "frontend/client.h"
 
 #include "common/ref/ref.h"
 #include "frontend/pull.h"
+#include "frontend/query.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-struct query {
-	struct query *next;
-	struct client *client;
-	uint64_t id, client_req;
+struct client {
+	struct client *next;
+	struct frontend *f;
+	struct port port;
+	struct ask *asks;
+	unsigned n_asks;
 };
 
-void
+/* One request that has no cli_done yet: a query, or one who waits for a pull. */
+struct ask {
+	struct ask *next;
+	struct client *client;
+	uint64_t req;
+	struct query *query;
+	struct waiter waiter;
+};
+
+static void
 client_done(struct client *c, uint64_t req, enum err_class code, struct span text)
 {
 	struct ipc_msg m = IPC_MSG(cli_done, .req = req, .code = code, .text = text);
@@ -23,71 +35,202 @@ client_done(struct client *c, uint64_t req, enum err_class code, struct span tex
 	port_send(&c->port, &m);
 }
 
-static struct query *
-query_new(struct client *c, uint64_t client_req)
+static struct ask *
+ask_new(struct client *c, uint64_t req)
 {
-	struct query *q = calloc(1, sizeof(*q));
+	struct ask *a = NULL;
 
-	if (!q) {
-		client_done(c, client_req, ERR_INTERNAL, span_str("out of memory"));
+	if (c->n_asks == LIMIT_CONTROL_REQUESTS) {
+		client_done(c, req, ERR_USAGE,
+		    span_str("too many requests at once on one connection"));
 		return NULL;
 	}
-	q->client = c;
-	q->client_req = client_req;
-	q->id = frontend_next_id(c->f);
-	q->next = c->f->queries;
-	c->f->queries = q;
-	return q;
-}
-
-static struct query *
-query_find(struct frontend *f, uint64_t id)
-{
-	for (struct query *q = f->queries; q; q = q->next) {
-		if (q->id == id)
-			return q;
+	a = calloc(1, sizeof(*a));
+	if (!a) {
+		client_done(c, req, ERR_INTERNAL, span_str("out of memory"));
+		return NULL;
 	}
-	return NULL;
+	a->client = c;
+	a->req = req;
+	a->next = c->asks;
+	c->asks = a;
+	c->n_asks++;
+	return a;
 }
 
 static void
-query_finish(struct frontend *f, struct query *q, enum err_class code, struct span text)
+ask_free(struct ask *a)
 {
-	client_done(q->client, q->client_req, code, text);
-	for (struct query **at = &f->queries; *at; at = &(*at)->next) {
-		if (*at == q) {
-			*at = q->next;
+	struct client *c = a->client;
+
+	for (struct ask **at = &c->asks; *at; at = &(*at)->next) {
+		if (*at == a) {
+			*at = a->next;
 			break;
 		}
 	}
-	free(q);
+	c->n_asks--;
+	free(a);
 }
 
-void
-query_end_all(struct frontend *f, enum err_class code, const char *text)
+/* ---- queries ---- */
+
+/* Rows that go back as they are, under the client's number; fds go along. */
+#define BACK(from, to)                                                             \
+	case MSG_##from: {                                                         \
+		struct ipc_msg c = {                                               \
+		    .type = MSG_##to, .fds = {-1, -1, -1, -1}, .nfds = m->nfds};   \
+		static_assert(sizeof(c.to) == sizeof(m->from), "the same fields"); \
+		memcpy(&c.to, &m->from, sizeof(c.to));                             \
+		memcpy(c.fds, m->fds, sizeof(c.fds));                              \
+		c.to.req = a->req;                                                 \
+		port_send(&a->client->port, &c);                                   \
+		return;                                                            \
+	}
+
+static void
+answer_row(struct query *q, struct ipc_msg *m)
 {
-	while (f->queries)
-		query_finish(f, f->queries, code, span_str(text));
+	const struct ask *a = q->arg;
+
+	switch (m->type) {
+		BACK(image, cli_image)
+		BACK(image_name, cli_image_name)
+		BACK(text, cli_text)
+		BACK(removed, cli_removed)
+		BACK(fsinfo_row, cli_fsinfo_row)
+		BACK(check_row, cli_check_row)
+		BACK(status_row, cli_status_row)
+	default:
+		return;
+	}
 }
 
-/* ---- requests ---- */
+static void
+answer_done(struct query *q, enum err_class code, struct span text)
+{
+	struct ask *a = q->arg;
+
+	client_done(a->client, a->req, code, text);
+	ask_free(a);
+}
+
+static struct query *
+ask_query(struct client *c, uint64_t req)
+{
+	struct ask *a = ask_new(c, req);
+
+	if (!a)
+		return NULL;
+	a->query = query_new(c->f);
+	if (!a->query) {
+		client_done(c, req, ERR_INTERNAL, span_str("out of memory"));
+		ask_free(a);
+		return NULL;
+	}
+	a->query->row = answer_row;
+	a->query->done = answer_done;
+	a->query->arg = a;
+	return a->query;
+}
+
+/* ---- pulls ---- */
+
+static void
+told_layer(struct waiter *w, const struct msg_layer *l)
+{
+	const struct ask *a = w->arg;
+	struct ipc_msg m = IPC_MSG(cli_layer, .req = a->req, .index = l->index,
+	    .count = l->count, .size = l->size, .state = l->state);
+
+	memcpy(m.cli_layer.digest, l->digest, sizeof(m.cli_layer.digest));
+	port_send(&a->client->port, &m);
+}
+
+static void
+told_progress(struct waiter *w, const struct msg_progress *p)
+{
+	const struct ask *a = w->arg;
+	struct ipc_msg m = IPC_MSG(cli_progress, .req = a->req, .index = p->index,
+	    .stage = p->stage, .bytes = p->bytes);
+
+	port_send(&a->client->port, &m);
+}
+
+static void
+told_text(struct waiter *w, struct ipc_msg *text)
+{
+	const struct ask *a = w->arg;
+	struct ipc_msg m = IPC_MSG(cli_text, .req = a->req);
+
+	m.fds[0] = text->fds[0];
+	m.nfds = 1;
+	port_send(&a->client->port, &m);
+}
+
+static void
+told_done(struct waiter *w, enum err_class code, const uint8_t image[32], bool fresh,
+    struct span text)
+{
+	struct ask *a = w->arg;
+
+	if (code == ERR_OK) {
+		struct ipc_msg m = IPC_MSG(cli_pulled, .req = a->req, .fresh = fresh);
+		memcpy(m.cli_pulled.image, image, sizeof(m.cli_pulled.image));
+		port_send(&a->client->port, &m);
+	}
+	client_done(a->client, a->req, code, text);
+	ask_free(a);
+}
+
+static const struct waiter_ops waiter_ops = {
+    told_layer, told_progress, told_text, told_done};
 
 static int
 client_pull(struct client *c, struct ipc_msg *m)
 {
+	const struct msg_cli_pull *p = &m->cli_pull;
+	struct pull_options o = {.name = p->name,
+	    .os = p->os,
+	    .architecture = p->architecture,
+	    .variant = p->variant,
+	    .verify = (unsigned)p->verify,
+	    .mode = (enum pull_mode)p->mode,
+	    .auth = (enum fetch_auth)p->auth,
+	    .secret = p->secret,
+	    .source = span_str(p->auth == AUTH_GIVEN ? "--creds" : "")};
 	struct err e = {0};
+	struct ask *a = ask_new(c, p->req);
 
-	if (pull_start(c, &m->cli_pull, &e) < 0)
-		client_done(c, m->cli_pull.req, e.code, span_str(e.text));
+	if (!a)
+		return 0;
+	a->waiter.ops = &waiter_ops;
+	a->waiter.arg = a;
+	int r = pull_join(c->f, &a->waiter, &o, &e);
+	if (r < 0) {
+		client_done(c, a->req, e.code, span_str(e.text));
+		ask_free(a);
+	} else if (r == PULL_JOINED) {
+		struct ipc_msg j = IPC_MSG(
+		    cli_joined, .req = a->req, .waiters = pull_waiters(a->waiter.pull));
+		port_send(&c->port, &j);
+	}
 	return 0;
 }
 
 static int
 client_cancel(struct client *c, struct ipc_msg *m)
 {
-	pull_cancel(c->f, m->cli_cancel.req);
+	for (struct ask *a = c->asks; a; a = a->next) {
+		if (a->req == m->cli_cancel.req && a->waiter.pull) {
+			pull_cancel(&a->waiter);
+			break;
+		}
+	}
 	return 0;
 }
+
+/* ---- requests ---- */
 
 /* A new name is recorded only in its canonical form. */
 static int
@@ -107,7 +250,7 @@ client_tag(struct client *c, struct ipc_msg *m)
 		return 0;
 	}
 	ref_default_tag(&ref);
-	struct query *q = query_new(c, m->cli_tag.req);
+	struct query *q = ask_query(c, m->cli_tag.req);
 	struct ipc_msg s = IPC_MSG(tag, .req = q ? q->id : 0, .ref = m->cli_tag.ref,
 	    .name = span_str(ref_print(&ref, name)));
 	return q ? port_send(&c->f->store, &s) : 0;
@@ -117,7 +260,7 @@ client_tag(struct client *c, struct ipc_msg *m)
 #define PASS(from, to, port_)                                                      \
 	static int client_##to(struct client *c, struct ipc_msg *m)                \
 	{                                                                          \
-		struct query *q = query_new(c, m->from.req);                       \
+		struct query *q = ask_query(c, m->from.req);                       \
 		if (!q)                                                            \
 			return 0;                                                  \
 		struct ipc_msg s = {.type = MSG_##to, .fds = {-1, -1, -1, -1}};    \
@@ -131,12 +274,30 @@ PASS(cli_inspect, inspect, store)
 PASS(cli_remove, remove, store)
 PASS(cli_untag, untag, store)
 PASS(cli_fsinfo, fsinfo, store)
+PASS(cli_check, check_store, store)
 PASS(cli_status, status, control)
+
+/* Nothing else is understood between two programs that were built from different tables.
+ */
+static int
+client_hello(struct client *c, struct ipc_msg *m)
+{
+	if (memcmp(m->cli_hello.schema, ipc_schema_hash, sizeof(m->cli_hello.schema)) ==
+	    0) {
+		c->port.chan.phase = IPC_RUN;
+		return 0;
+	}
+	client_done(c, 0, ERR_USAGE,
+	    span_str("this bulkhead and the daemon are of different versions: install "
+		     "both from one package and restart the daemon"));
+	return -EPROTO;
+}
 
 static const struct {
 	enum ipc_type type;
 	int (*handle)(struct client *c, struct ipc_msg *m);
 } requests[] = {
+    {MSG_cli_hello, client_hello},
     {MSG_cli_pull, client_pull},
     {MSG_cli_cancel, client_cancel},
     {MSG_cli_images, client_images},
@@ -145,6 +306,7 @@ static const struct {
     {MSG_cli_tag, client_tag},
     {MSG_cli_untag, client_untag},
     {MSG_cli_fsinfo, client_fsinfo},
+    {MSG_cli_check, client_check_store},
     {MSG_cli_status, client_status},
 };
 
@@ -158,77 +320,70 @@ client_message(struct port *p, struct ipc_msg *m)
 	return -EPROTO;
 }
 
+/* ---- coming and going ---- */
+
+static void
+client_free(struct client *c)
+{
+	while (c->asks) {
+		struct ask *a = c->asks;
+		if (a->query)
+			query_forget(a->query);
+		pull_leave(&a->waiter);
+		ask_free(a);
+	}
+	for (struct client **at = &c->f->clients; *at; at = &(*at)->next) {
+		if (*at == c) {
+			*at = c->next;
+			break;
+		}
+	}
+	c->f->n_clients--;
+	port_release(&c->port);
+	free(c);
+}
+
 static void
 client_ended(struct port *p, const char *why)
 {
 	struct client *c = p->arg;
+	struct frontend *f = c->f;
 
 	if (why)
-		frontend_log(c->f, "the command broke the protocol: %s", why);
-	port_release(p);
-	loop_quit(&c->f->loop); /* embedded: the one client is the reason to live */
+		frontend_log(f, "a command broke the protocol: %s", why);
+	if (f->embedded) /* the one client is the reason to live */
+		loop_quit(&f->loop);
+	client_free(c);
 }
 
 int
 client_open(struct frontend *f, int fd)
 {
-	struct client *c = &f->client;
+	struct client *c = calloc(1, sizeof(*c));
 
-	if (port_is_open(&c->port)) {
+	if (!c) {
 		close(fd);
-		return -EEXIST;
+		return -ENOMEM;
 	}
 	c->f = f;
 	c->port.message = client_message;
 	c->port.ended = client_ended;
 	c->port.arg = c;
-	return port_open(
-	    &c->port, &f->loop, fd, CH_cli, ROOM_FRONTEND, ROOM_CLI, IPC_RUN);
-}
-
-/* ---- answers ---- */
-
-/* Rows that go back as they are, under the client's number; fds go along. */
-#define BACK(from, to)                                                             \
-	case MSG_##from: {                                                         \
-		struct query *q = query_find(f, m->from.req);                      \
-		if (!q)                                                            \
-			return 0;                                                  \
-		struct ipc_msg c = {                                               \
-		    .type = MSG_##to, .fds = {-1, -1, -1, -1}, .nfds = m->nfds};   \
-		static_assert(sizeof(c.to) == sizeof(m->from), "the same fields"); \
-		memcpy(&c.to, &m->from, sizeof(c.to));                             \
-		memcpy(c.fds, m->fds, sizeof(c.fds));                              \
-		c.to.req = q->client_req;                                          \
-		return port_send(&q->client->port, &c);                            \
+	int r =
+	    port_open(&c->port, &f->loop, fd, CH_cli, ROOM_FRONTEND, ROOM_CLI, IPC_START);
+	if (r < 0) {
+		free(c);
+		return r;
 	}
-
-static int
-query_end(struct frontend *f, uint64_t req, uint64_t code, struct span text)
-{
-	struct query *q = query_find(f, req);
-
-	if (q)
-		query_finish(f, q, (enum err_class)code, text);
+	c->next = f->clients;
+	f->clients = c;
+	f->n_clients++;
 	return 0;
 }
 
-int
-query_answer(struct frontend *f, struct ipc_msg *m)
+void
+client_close_all(struct frontend *f)
 {
-	switch (m->type) {
-		BACK(image, cli_image)
-		BACK(image_name, cli_image_name)
-		BACK(text, cli_text)
-		BACK(removed, cli_removed)
-		BACK(fsinfo_row, cli_fsinfo_row)
-		BACK(status_row, cli_status_row)
-	case MSG_done:
-		return query_end(f, m->done.req, m->done.code, m->done.text);
-	case MSG_status_end:
-		return query_end(
-		    f, m->status_end.req, m->status_end.code, m->status_end.text);
-	default:
-		return -EPROTO;
-	}
+	while (f->clients)
+		client_free(f->clients);
 }

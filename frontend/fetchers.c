@@ -25,6 +25,8 @@ fetcher_start(struct pull *p, const struct url *origin, enum fetch_auth auth,
 	    .parent = parent ? parent->id : 0);
 	if (auth == AUTH_GIVEN)
 		m.want_fetch.secret = span_of(p->secret, p->secret_size);
+	if (auth == AUTH_GIVEN)
+		m.want_fetch.secret_kind = p->wish.secret_kind;
 	port_send(&p->f->control, &m);
 	return fe;
 }

@@ -4,6 +4,8 @@
 
 #include "frontend/frontend.h"
 #include "frontend/origin.h"
+#include "frontend/pace.h"
+#include "frontend/pull.h"
 
 struct fetcher {
 	struct fetcher *next;
@@ -24,26 +26,49 @@ struct request {
 	char *target; /* after a redirect: path and query at the fetcher's origin */
 	struct fetcher *fetcher;
 	unsigned redirects;
-	unsigned auth; /* get.auth it was sent with last */
+	unsigned auth;	/* get.auth it was sent with last */
+	uint64_t bytes; /* of its body, as the fetcher says */
 	bool sent;
 };
 
 /* How far the pull has come with authentication. */
 enum auth_state { AUTH_UNASKED, AUTH_ASKING, AUTH_HAVE };
 
+/* What of the wish makes two pulls the same one, beside name and secret. */
+struct wish {
+	char os[65], architecture[65], variant[65], namespace[LIMIT_NAMESPACE + 1];
+	unsigned verify;
+	enum pull_mode mode;
+	enum fetch_auth auth;
+	enum secret_kind secret_kind;
+	uint64_t generation;
+};
+
+/* What the store told of a layer last, for those who join later. */
+struct known_layer {
+	bool known;
+	struct msg_layer m;
+	uint64_t bytes; /* fetched so far */
+};
+
 struct pull {
 	struct pull *next;
 	struct frontend *f;
-	struct client *client; /* NULL: gone */
-	uint64_t id, client_req;
+	struct waiter *waiters;
+	struct ticket ticket; /* its place in the queue; space NULL: it needs none */
+	bool begun;	      /* the store knows of it */
+	uint64_t id;
+	struct wish wish;
 	char name[LIMIT_NAME + 1]; /* the canonical reference to be recorded */
 	char ref[LIMIT_TAG + 1 > 80 ? LIMIT_TAG + 1
 				    : 80]; /* tag or digest, as the registry is asked */
+	bool pinned;			   /* the name has a digest */
+	uint8_t digest[32];
 	struct registry registry;
 	bool verify, fallback; /* fallback: plain HTTP may be tried */
-	enum fetch_auth auth_source;
 	uint8_t *secret;
 	size_t secret_size;
+	char source[160]; /* where the credentials are from, for people */
 	enum auth_state auth_state;
 	unsigned auth;	  /* get.auth of new requests */
 	unsigned tokens;  /* tokens asked for so far */
@@ -54,6 +79,12 @@ struct pull {
 	struct fetcher *home;	  /* the registry's own */
 	struct request *requests;
 	bool ending; /* cancel has been sent: only pull_end matters now */
+
+	uint64_t asked_at, begun_at; /* loop_now() */
+	uint64_t stage;		     /* enum pull_stage, the furthest */
+	struct known_layer *layers;
+	unsigned n_layers;
+	struct pace pace;
 };
 
 /* Asks the supervisor for a fetcher of this origin. parent: whose token server it is to

@@ -6,32 +6,39 @@
 #include "common/base/err.h"
 #include "common/ipc/port.h"
 #include "common/ipc/values.h"
+#include "frontend/queue.h"
 
+struct cache;
+struct client;
+struct grpc;
+struct metrics;
 struct pull;
 struct query;
-struct grpc;
-struct cache;
-
-/* A client: today the command; later each control connection is one too. */
-struct client {
-	struct frontend *f;
-	struct port port;
-};
 
 struct frontend {
 	struct loop loop;
 	struct port control, store;
-	struct client client;
-	struct pull *pulls;
+	bool embedded;		/* for one command, and ends with it */
+	struct client *clients; /* of the control channel (client.h) */
+	unsigned n_clients;
+	struct pull *pulls; /* the oldest first */
+	struct queue queue; /* whose turn it is */
 	struct query *queries;
-	struct grpc *grpc;  /* grpc_listen */
-	struct cache *cache; /* made when first needed */
-	size_t max_message; /* of gRPC; 0 = LIMIT_GRPC_MESSAGE_DEFAULT */
-	unsigned log_level; /* enum log_level: what is worth a line; 0 = LOG_INFO */
+	struct grpc *grpc;	 /* grpc_listen */
+	struct cache *cache;	 /* made when first needed */
+	struct metrics *metrics; /* metrics_init */
 	uint64_t last_id; /* pulls, fetchers and queries are numbered from one counter */
-	char *insecure;	  /* host[:port] or CIDR, a line each */
+	struct loop_timer no_store; /* ends what was asked while there is no store */
+
+	/* As set up, and set up again by each reload. */
+	char *insecure;	      /* host[:port] or CIDR, a line each */
 	char *policy_problem; /* why no image may be pulled or tagged; "" = a policy was
 				 read */
+	size_t max_message;   /* of gRPC; 0 = LIMIT_GRPC_MESSAGE_DEFAULT */
+	unsigned log_level;   /* enum log_level: what is worth a line; 0 = LOG_INFO */
+	uint64_t progress_ms; /* without a byte of a body; 0 = for ever */
+	uint64_t generation;  /* of the configuration */
+	uint64_t restarts;    /* of this room, for the metrics */
 };
 
 /* The next number; never 0. */
@@ -39,18 +46,5 @@ uint64_t frontend_next_id(struct frontend *f);
 
 /* One line for the supervisor's log. */
 void frontend_log(struct frontend *f, const char *fmt, ...) PRINTF(2, 3);
-
-/* Tells the client that its request req has ended. */
-void client_done(struct client *c, uint64_t req, enum err_class code, struct span text);
-
-/* Makes the client's channel (fd is taken over). 0 or -errno. */
-int client_open(struct frontend *f, int fd) MUST_CHECK;
-
-/* Answers of the store and rows of the supervisor that belong to a query of a client.
- * Unknown or ended queries are dropped silently: the client went meanwhile. */
-int query_answer(struct frontend *f, struct ipc_msg *m);
-
-/* The store has gone: everything that waits for it ends. */
-void query_end_all(struct frontend *f, enum err_class code, const char *text);
 
 #endif

@@ -1,8 +1,10 @@
 /* The frontend: requests in, typed answers out. It holds no file, no network, no image
  * byte. */
 #include "common/ipc/control.h"
-#include "frontend/frontend.h"
+#include "frontend/client.h"
+#include "frontend/metrics.h"
 #include "frontend/pull.h"
+#include "frontend/query.h"
 #include "policy/sandbox/sandbox.h"
 
 #include <errno.h>
@@ -87,6 +89,38 @@ control_ended(struct port *p, const char *why)
 	loop_quit(&f->loop);
 }
 
+static int
+text_replace(char **text, struct span with)
+{
+	char *copy = malloc(with.n + 1);
+
+	if (!copy)
+		return -ENOMEM;
+	if (with.n)
+		memcpy(copy, with.p, with.n);
+	copy[with.n] = 0;
+	free(*text);
+	*text = copy;
+	return 0;
+}
+
+/* At the start, and again by each reload. Pulls under way keep what they began with. */
+static int
+frontend_set_up(struct frontend *f, const struct msg_setup_frontend *m)
+{
+	if (text_replace(&f->insecure, m->insecure) < 0 ||
+	    text_replace(&f->policy_problem, m->policy_problem) < 0)
+		return -ENOMEM;
+	f->embedded = m->embedded;
+	f->max_message = m->max_message;
+	f->queue.max = (unsigned)m->max_pulls;
+	f->queue.max_space = (unsigned)m->max_pulls_namespace;
+	f->progress_ms = m->progress_seconds * 1000;
+	f->generation = m->generation;
+	f->restarts = m->restarts;
+	return 0;
+}
+
 /* The setup message, before the loop: nothing else may come first. */
 static int
 frontend_setup(struct frontend *f)
@@ -98,12 +132,8 @@ frontend_setup(struct frontend *f)
 		return -EPIPE;
 	if (m.type != MSG_setup_frontend)
 		return -EPROTO;
-	f->insecure = strndup(
-	    (const char *)m.setup_frontend.insecure.p, m.setup_frontend.insecure.n);
-	f->policy_problem = strndup((const char *)m.setup_frontend.policy_problem.p,
-	    m.setup_frontend.policy_problem.n);
 	f->control.chan.phase = IPC_RUN;
-	return f->insecure && f->policy_problem ? 0 : -ENOMEM;
+	return frontend_set_up(f, &m.setup_frontend);
 }
 
 int

@@ -1,16 +1,15 @@
 #include "frontend/pull.h"
 
 #include "frontend/fetchers.h"
+#include "frontend/metrics.h"
+#include "frontend/pulls.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Requests for layers are numbered apart from the store's own numbers for documents. */
-#define LAYER_REQ(index) (UINT64_C(1) << 40 | (index))
-
-static struct pull *
+struct pull *
 pull_find(struct frontend *f, uint64_t id)
 {
 	for (struct pull *p = f->pulls; p; p = p->next) {
@@ -21,14 +20,21 @@ pull_find(struct frontend *f, uint64_t id)
 }
 
 static void
-pull_free(struct pull *p)
+pull_unlink(struct pull *p)
 {
 	for (struct pull **at = &p->f->pulls; *at; at = &(*at)->next) {
 		if (*at == p) {
 			*at = p->next;
-			break;
+			return;
 		}
 	}
+}
+
+static void
+pull_free(struct pull *p)
+{
+	queue_leave(&p->f->queue, &p->ticket);
+	pace_stop(p);
 	while (p->fetchers)
 		fetcher_end(p->fetchers);
 	while (p->requests)
@@ -36,16 +42,32 @@ pull_free(struct pull *p)
 	if (p->secret)
 		explicit_bzero(p->secret, p->secret_size);
 	free(p->secret);
+	free(p->layers);
 	free(p);
 }
 
-/* The pull is over: answers the client and forgets it. */
-static void
-pull_finish(struct pull *p, enum err_class code, struct span text)
+/* Its waiters are told when it is in no list any more: what they ask anew starts anew. */
+void
+pull_finish(struct pull *p, enum err_class code, const uint8_t image[32], bool fresh,
+    struct span text)
 {
-	if (p->client)
-		client_done(p->client, p->client_req, code, text);
+	struct frontend *f = p->f;
+	uint64_t size = 0;
+
+	for (unsigned i = 0; i < p->n_layers; i++)
+		size += p->layers[i].m.size;
+	if (p->begun)
+		metrics_pull(f, code, loop_now() - p->asked_at, p->pace.bytes, size);
+	p->ending = true;
+	pull_unlink(p);
+	while (p->waiters) {
+		struct waiter *w = p->waiters;
+		p->waiters = w->next;
+		w->pull = NULL;
+		w->ops->done(w, code, image, fresh, text);
+	}
 	pull_free(p);
+	pulls_begin(f);
 }
 
 void
@@ -66,296 +88,356 @@ pull_fail(struct pull *p, enum err_class code, const char *fmt, ...)
 	port_send(&p->f->store, &m);
 }
 
-/* ---- starting ---- */
-
-static int
-pull_name(struct pull *p, struct ref *ref, struct span name, struct err *e)
-{
-	char record[REF_TEXT];
-
-	int r = ref_parse(name, ref, e);
-	if (r < 0)
-		return r;
-	ref_default_tag(ref);
-	if (!ref_print_record(ref, record))
-		return err_set(e, ERR_USAGE, "the reference has neither tag nor digest");
-	snprintf(p->name, sizeof(p->name), "%s", record);
-	if (ref->has_digest)
-		digest_print(ref->digest, p->ref);
-	else
-		snprintf(p->ref, sizeof(p->ref), "%s", ref->tag);
-	return registry_of(ref, span_str(p->f->insecure), &p->registry, e);
-}
-
-static int
-pull_secret(struct pull *p, const struct msg_cli_pull *m, struct err *e)
-{
-	p->auth_source = (enum fetch_auth)m->auth;
-	if (p->auth_source != AUTH_GIVEN)
-		return 0;
-	p->secret = malloc(m->secret.n ? m->secret.n : 1);
-	if (!p->secret)
-		return err_errno(e, ENOMEM, "pull");
-	if (m->secret.n)
-		memcpy(p->secret, m->secret.p, m->secret.n);
-	p->secret_size = m->secret.n;
-	return 0;
-}
+/* ---- beginning ---- */
 
 static void
-pull_tell_store(struct pull *p, const struct msg_cli_pull *m, const struct ref *ref)
+pull_begin(struct pull *p)
 {
 	struct ipc_msg s = IPC_MSG(pull, .pull = p->id, .name = span_str(p->name),
-	    .pinned = ref->has_digest, .os = m->os, .architecture = m->architecture,
-	    .variant = m->variant, .mode = m->mode);
+	    .pinned = p->pinned, .os = span_str(p->wish.os),
+	    .architecture = span_str(p->wish.architecture),
+	    .variant = span_str(p->wish.variant), .mode = p->wish.mode,
+	    .namespace = span_str(p->wish.namespace));
 
-	memcpy(s.pull.digest, ref->digest, sizeof(s.pull.digest));
+	memcpy(s.pull.digest, p->digest, sizeof(s.pull.digest));
+	p->begun = true;
+	p->begun_at = loop_now();
+	metrics_count(p->f, METRIC_PULLS_STARTED, 1);
 	port_send(&p->f->store, &s);
-}
-
-int
-pull_start(struct client *c, const struct msg_cli_pull *m, struct err *e)
-{
-	struct ref ref = {0};
-	struct frontend *f = c->f;
-
-	if (*f->policy_problem)
-		return err_set(e, ERR_POLICY, "%s", f->policy_problem);
-	struct pull *p = calloc(1, sizeof(*p));
-	if (!p)
-		return err_errno(e, ENOMEM, "pull");
-	p->f = f;
-	p->client = c;
-	p->client_req = m->req;
-	p->id = frontend_next_id(f);
-	int r = pull_name(p, &ref, m->name, e);
-	if (r == 0)
-		r = pull_secret(p, m, e);
-	if (r < 0) {
-		free(p->secret);
-		free(p);
-		return r;
-	}
-	p->fallback = m->verify == 2 || (m->verify == 0 && p->registry.insecure);
-	p->verify = !p->fallback;
-	p->next = f->pulls;
-	f->pulls = p;
-	pull_tell_store(p, m, &ref);
 	/* NEVER asks no registry; MISSING asks one only if the store then wants a
 	 * document. */
-	if (m->mode != PULL_NEVER && m->mode != PULL_MISSING)
-		p->home = fetcher_start(p, &p->registry.url, p->auth_source, NULL);
-	return 0;
+	if (p->wish.mode != PULL_NEVER && p->wish.mode != PULL_MISSING)
+		(void)pull_home(p);
 }
 
 void
-pull_cancel(struct frontend *f, uint64_t client_req)
+pulls_begin(struct frontend *f)
 {
-	for (struct pull *p = f->pulls; p; p = p->next) {
-		if (p->client_req == client_req)
-			pull_fail(p, ERR_DEADLINE, "cancelled by the client");
+	struct ticket *t;
+
+	while (port_is_open(&f->store) && (t = queue_next(&f->queue)))
+		pull_begin(t->arg);
+}
+
+struct fetcher *
+pull_home(struct pull *p)
+{
+	if (!p->home)
+		p->home = fetcher_start(p, &p->registry.url, p->wish.auth, NULL);
+	return p->home;
+}
+
+/* ---- what is wanted ---- */
+
+static int
+pull_name(struct pull *p, struct span name, struct err *e)
+{
+	char record[REF_TEXT];
+	struct ref ref = {0};
+
+	int r = ref_parse(name, &ref, e);
+	if (r < 0)
+		return r;
+	ref_default_tag(&ref);
+	if (!ref_print_record(&ref, record))
+		return err_set(e, ERR_USAGE, "the reference has neither tag nor digest");
+	snprintf(p->name, sizeof(p->name), "%s", record);
+	p->pinned = ref.has_digest;
+	memcpy(p->digest, ref.digest, sizeof(p->digest));
+	if (ref.has_digest)
+		digest_print(ref.digest, p->ref);
+	else
+		snprintf(p->ref, sizeof(p->ref), "%s", ref.tag);
+	return registry_of(&ref, span_str(p->f->insecure), &p->registry, e);
+}
+
+static int
+pull_wish(struct pull *p, const struct pull_options *o, struct err *e)
+{
+	struct wish *w = &p->wish;
+
+	if (!span_to_str(o->os, w->os, sizeof(w->os)) ||
+	    !span_to_str(o->architecture, w->architecture, sizeof(w->architecture)) ||
+	    !span_to_str(o->variant, w->variant, sizeof(w->variant)))
+		return err_set(e, ERR_USAGE, "the platform is too long");
+	if (!span_to_str(o->namespace, w->namespace, sizeof(w->namespace)))
+		return err_set(e, ERR_USAGE, "the namespace is too long");
+	w->verify = o->verify;
+	w->mode = o->mode;
+	w->auth = o->auth;
+	w->secret_kind = o->secret_kind;
+	w->generation = p->f->generation;
+	return 0;
+}
+
+static int
+pull_secret(struct pull *p, const struct pull_options *o, struct err *e)
+{
+	const char *from = "the configured auth files";
+
+	if (o->auth == AUTH_NONE)
+		from = "none were given";
+	else if (o->auth == AUTH_GIVEN)
+		from = "those given with the request";
+	if (!o->source.n || !span_to_str(o->source, p->source, sizeof(p->source)))
+		snprintf(p->source, sizeof(p->source), "%s", from);
+	if (o->auth != AUTH_GIVEN)
+		return 0;
+	if (o->secret.n > LIMIT_SECRET)
+		return err_set(e, ERR_USAGE, "the credentials are too long");
+	p->secret = malloc(o->secret.n ? o->secret.n : 1);
+	if (!p->secret)
+		return err_errno(e, ENOMEM, "pull");
+	if (o->secret.n)
+		memcpy(p->secret, o->secret.p, o->secret.n);
+	p->secret_size = o->secret.n;
+	return 0;
+}
+
+static struct pull *
+pull_new(struct frontend *f, const struct pull_options *o, struct err *e)
+{
+	struct pull *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		err_errno(e, ENOMEM, "pull");
+		return NULL;
 	}
+	p->f = f;
+	p->id = frontend_next_id(f);
+	p->asked_at = loop_now();
+	p->ticket.arg = p;
+	int r = pull_wish(p, o, e);
+	if (r == 0)
+		r = pull_name(p, o->name, e);
+	if (r == 0)
+		r = pull_secret(p, o, e);
+	if (r < 0) {
+		pull_free(p);
+		return NULL;
+	}
+	p->fallback = o->verify == 2 || (o->verify == 0 && p->registry.insecure);
+	p->verify = !p->fallback;
+	return p;
+}
+
+/* ---- sharing ---- */
+
+/* How long it takes tells nothing about how much of it was right. */
+static bool
+secret_same(const struct pull *a, const struct pull *b)
+{
+	uint8_t differs = 0;
+
+	if (a->secret_size != b->secret_size)
+		return false;
+	for (size_t i = 0; i < a->secret_size; i++)
+		differs |= a->secret[i] ^ b->secret[i];
+	return differs == 0;
+}
+
+static bool
+pull_same(const struct pull *a, const struct pull *b)
+{
+	const struct wish *x = &a->wish, *y = &b->wish;
+
+	return x->mode == y->mode && x->verify == y->verify && x->auth == y->auth &&
+	       x->secret_kind == y->secret_kind && x->generation == y->generation &&
+	       strcmp(a->name, b->name) == 0 && strcmp(x->namespace, y->namespace) == 0 &&
+	       strcmp(x->os, y->os) == 0 &&
+	       strcmp(x->architecture, y->architecture) == 0 &&
+	       strcmp(x->variant, y->variant) == 0 && secret_same(a, b);
+}
+
+static struct pull *
+pull_equal(const struct pull *p)
+{
+	if (p->wish.mode != PULL_ALWAYS && p->wish.mode != PULL_MISSING &&
+	    p->wish.mode != PULL_NEWER)
+		return NULL;
+	for (struct pull *o = p->f->pulls; o; o = o->next) {
+		if (!o->ending && pull_same(o, p))
+			return o;
+	}
+	return NULL;
+}
+
+/* All that is known comes before anything new. */
+static void
+pull_replay(const struct pull *p, struct waiter *w)
+{
+	for (unsigned i = 0; i < p->n_layers && w->pull == p; i++) {
+		const struct known_layer *l = &p->layers[i];
+		struct msg_progress m = {
+		    .pull = p->id, .index = i, .stage = STAGE_FETCH, .bytes = l->bytes};
+		if (l->known && w->ops->layer)
+			w->ops->layer(w, &l->m);
+		if (l->known && l->m.state == LAYER_WANTED && l->bytes && w->pull == p &&
+		    w->ops->progress)
+			w->ops->progress(w, &m);
+	}
+}
+
+static void
+pull_add_waiter(struct pull *p, struct waiter *w)
+{
+	struct waiter **at = &p->waiters;
+
+	while (*at)
+		at = &(*at)->next;
+	w->pull = p;
+	w->next = NULL;
+	*at = w;
+}
+
+/* Asking what is there already, or what may be, holds nobody up. */
+static bool
+pull_queues(const struct pull *p)
+{
+	return p->wish.mode != PULL_NEVER && p->wish.mode != PULL_VERDICT_ONLY;
+}
+
+static int
+pull_add(struct pull *p, struct err *e)
+{
+	struct frontend *f = p->f;
+	struct pull **at = &f->pulls;
+	unsigned n = 0;
+
+	for (; *at; at = &(*at)->next)
+		n++;
+	if (n >= LIMIT_PULLS)
+		return err_set(e, ERR_INTERNAL,
+		    "%u pulls are under way or wait already: try again later", n);
+	if (pull_queues(p) &&
+	    queue_enter(&f->queue, &p->ticket, span_str(p->wish.namespace)) < 0)
+		return err_errno(e, ENOMEM, "pull");
+	*at = p;
+	if (!pull_queues(p))
+		pull_begin(p);
+	else
+		pulls_begin(f);
+	return 0;
+}
+
+static int
+join(struct frontend *f, struct waiter *w, const struct pull_options *o, struct err *e)
+{
+	if (*f->policy_problem)
+		return err_set(e, ERR_POLICY, "%s", f->policy_problem);
+	if (!port_is_open(&f->store))
+		return err_set(e, ERR_INTERNAL,
+		    "the store worker is being started again: try again");
+	struct pull *p = pull_new(f, o, e);
+	if (!p)
+		return -EINVAL;
+	struct pull *same = pull_equal(p);
+	if (same) {
+		pull_free(p);
+		metrics_count(f, METRIC_PULLS_SHARED, 1);
+		pull_add_waiter(same, w);
+		pull_replay(same, w);
+		return PULL_JOINED;
+	}
+	int r = pull_add(p, e);
+	if (r < 0)
+		pull_free(p);
+	else
+		pull_add_waiter(p, w);
+	return r;
+}
+
+int
+pull_join(
+    struct frontend *f, struct waiter *w, const struct pull_options *o, struct err *e)
+{
+	w->pull = NULL;
+	int r = join(f, w, o, e);
+	if (r < 0)
+		metrics_count(f, METRIC_PULLS_REFUSED, 1);
+	return r;
+}
+
+unsigned
+pull_waiters(const struct pull *p)
+{
+	unsigned n = 0;
+
+	for (const struct waiter *w = p->waiters; w; w = w->next)
+		n++;
+	return n;
+}
+
+/* ---- leaving ---- */
+
+static void
+pull_remove_waiter(struct waiter *w)
+{
+	for (struct waiter **at = &w->pull->waiters; *at; at = &(*at)->next) {
+		if (*at == w) {
+			*at = w->next;
+			break;
+		}
+	}
+	w->pull = NULL;
+}
+
+/* Nobody waits any more. One that the store knows ends when the store says so. */
+static void
+pull_abandon(struct pull *p)
+{
+	struct frontend *f = p->f;
+
+	if (p->begun) {
+		pull_fail(p, ERR_DEADLINE, "cancelled by the client");
+		return;
+	}
+	pull_unlink(p);
+	pull_free(p);
+	pulls_begin(f);
+}
+
+void
+pull_leave(struct waiter *w)
+{
+	struct pull *p = w->pull;
+
+	if (!p)
+		return;
+	pull_remove_waiter(w);
+	if (!p->waiters && !p->ending)
+		pull_abandon(p);
+}
+
+void
+pull_cancel(struct waiter *w)
+{
+	static const uint8_t none[32];
+	struct pull *p = w->pull;
+
+	if (!p)
+		return;
+	if (p->begun && p->waiters == w && !w->next) {
+		pull_fail(p, ERR_DEADLINE, "cancelled by the client");
+		return;
+	}
+	pull_leave(w);
+	w->ops->done(w, ERR_DEADLINE, none, false, span_str("cancelled by the client"));
 }
 
 void
 pull_end_all(struct frontend *f, enum err_class code, const char *text)
 {
-	while (f->pulls)
-		pull_finish(f->pulls, code, span_str(text));
-}
+	static const uint8_t none[32];
+	uint64_t last = f->last_id;
+	struct pull *p = f->pulls;
 
-/* ---- the store asks ---- */
-
-static struct fetcher *
-pull_home(struct pull *p)
-{
-	if (!p->home)
-		p->home = fetcher_start(p, &p->registry.url, p->auth_source, NULL);
-	return p->home;
-}
-
-static void
-pull_need_document(struct pull *p, const struct msg_need_document *d)
-{
-	char hex[DIGEST_TEXT + 1];
-	bool config = d->kind == DOC_CONFIG;
-	struct request *q = NULL;
-
-	digest_print(d->digest, hex);
-	if (pull_home(p))
-		q = request_add(p, d->req, config ? FETCH_CONFIG : FETCH_MANIFEST,
-		    span_str(d->known ? hex : p->ref));
-	if (!q) {
-		pull_fail(p, ERR_INTERNAL, "out of memory");
-		return;
-	}
-	q->size = d->size;
-	requests_send(p);
-}
-
-static void
-pull_layer(struct pull *p, const struct msg_layer *l)
-{
-	char hex[DIGEST_TEXT + 1];
-
-	if (p->client) {
-		struct ipc_msg m =
-		    IPC_MSG(cli_layer, .req = p->client_req, .index = l->index,
-			.count = l->count, .size = l->size, .state = l->state);
-		memcpy(m.cli_layer.digest, l->digest, sizeof(m.cli_layer.digest));
-		port_send(&p->client->port, &m);
-	}
-	if (l->state != LAYER_WANTED)
-		return;
-	struct request *q = NULL;
-	if (pull_home(p))
-		q = request_add(p, LAYER_REQ(l->index), FETCH_LAYER,
-		    span_str(digest_print(l->digest, hex)));
-	if (!q) {
-		pull_fail(p, ERR_INTERNAL, "out of memory");
-		return;
-	}
-	q->size = l->size;
-	q->token = l->token;
-	requests_send(p);
-}
-
-static void
-pull_progress(struct pull *p, const struct msg_progress *m)
-{
-	struct ipc_msg c = IPC_MSG(cli_progress, .req = p->client_req, .index = m->index,
-	    .stage = m->stage, .bytes = m->bytes);
-
-	if (p->client)
-		port_send(&p->client->port, &c);
-}
-
-static void
-pull_ended(struct pull *p, const struct msg_pull_end *m)
-{
-	if (m->code == ERR_OK && p->client) {
-		struct ipc_msg c =
-		    IPC_MSG(cli_pulled, .req = p->client_req, .fresh = m->fresh);
-		memcpy(c.cli_pulled.image, m->image, sizeof(c.cli_pulled.image));
-		port_send(&p->client->port, &c);
-	}
-	pull_finish(p, (enum err_class)m->code, m->text);
-}
-
-int
-pull_store_message(struct frontend *f, struct ipc_msg *m)
-{
-	struct pull *p;
-
-	switch (m->type) {
-	case MSG_need_document:
-		p = pull_find(f, m->need_document.pull);
-		if (p && !p->ending)
-			pull_need_document(p, &m->need_document);
-		return 0;
-	case MSG_layer:
-		p = pull_find(f, m->layer.pull);
-		if (p && !p->ending)
-			pull_layer(p, &m->layer);
-		return 0;
-	case MSG_progress:
-		p = pull_find(f, m->progress.pull);
-		if (p && !p->ending)
-			pull_progress(p, &m->progress);
-		return 0;
-	case MSG_pull_end:
-		p = pull_find(f, m->pull_end.pull);
-		if (p)
-			pull_ended(p, &m->pull_end);
-		return 0;
-	case MSG_text: /* inspect --remote: the pull's number is the request's */
-		p = pull_find(f, m->text.req);
-		if (!p || !p->client)
-			return query_answer(f, m);
-		struct ipc_msg c = IPC_MSG(cli_text, .req = p->client_req);
-		c.fds[0] = m->fds[0];
-		c.nfds = 1;
-		return port_send(&p->client->port, &c);
-	default:
-		return query_answer(f, m);
-	}
-}
-
-/* ---- the supervisor answers ---- */
-
-static struct fetcher *
-fetcher_by_id(struct frontend *f, uint64_t pull, uint64_t id)
-{
-	struct pull *p = pull_find(f, pull);
-
-	for (struct fetcher *fe = p ? p->fetchers : NULL; fe; fe = fe->next) {
-		if (fe->id == id)
-			return fe;
-	}
-	return NULL;
-}
-
-static int
-fetcher_peer(struct frontend *f, struct ipc_msg *m)
-{
-	struct fetcher *fe = fetcher_by_id(f, m->peer.pull, m->peer.token);
-	if (!fe || port_is_open(&fe->port))
-		return 0;
-	fe->port.message = pull_fetcher_message;
-	fe->port.ended = pull_fetcher_ended;
-	fe->port.arg = fe;
-	int r = port_open(&fe->port, &f->loop, ipc_msg_take_fd(m, 0), CH_frontend_fetch,
-	    ROOM_FRONTEND, ROOM_FETCH, IPC_RUN);
-	if (r < 0) {
-		pull_fail(fe->pull, ERR_INTERNAL, "cannot speak to the fetcher: %s",
-		    strerror(-r));
-		return 0;
-	}
-	if (fe->tokens)
-		pull_ask_token(fe->pull, fe);
-	else
-		requests_send(fe->pull);
-	return 0;
-}
-
-static void
-fetcher_gone(struct frontend *f, const struct msg_gone *g)
-{
-	struct fetcher *fe = fetcher_by_id(f, g->pull, g->token);
-	if (!fe)
-		return;
-	struct pull *p = fe->pull;
-	bool idle = !fe->tokens;
-	char origin[URL_TEXT_MAX];
-
-	for (struct request *q = p->requests; q; q = q->next)
-		idle = idle && q->fetcher != fe;
-	url_origin(&fe->origin, origin, sizeof(origin));
-	fetcher_end(fe);
-	if (!idle)
-		pull_fail(p, ERR_INTERNAL,
-		    "the fetcher for %s ended unexpectedly (%s %u)", origin,
-		    g->status >= 256 ? "signal" : "status", (unsigned)g->status & 255);
-}
-
-int
-pull_control_message(struct frontend *f, struct ipc_msg *m)
-{
-	struct pull *p;
-
-	switch (m->type) {
-	case MSG_peer:
-		return fetcher_peer(f, m);
-	case MSG_gone:
-		fetcher_gone(f, &m->gone);
-		return 0;
-	case MSG_refused:
-		p = pull_find(f, m->refused.pull);
-		if (p)
-			pull_fail(p, ERR_INTERNAL, "no fetcher: %.*s",
-			    (int)m->refused.text.n, (const char *)m->refused.text.p);
-		return 0;
-	default:
-		return query_answer(f, m);
+	while (p) {
+		if (p->id > last) {
+			p = p->next;
+			continue;
+		}
+		pull_finish(p, code, none, false, span_str(text));
+		p = f->pulls;
 	}
 }

@@ -45,7 +45,7 @@ token_begin(struct pull *p, const struct msg_challenge *c)
 		    origin_text(&p->registry.url), e.text);
 		return;
 	}
-	bool secret = p->auth_source != AUTH_NONE;
+	bool secret = p->wish.auth != AUTH_NONE;
 	int r = secret ? url_may_see_secret(&p->home->origin, &p->realm, &e)
 		       : url_may_lead(&p->home->origin, &p->realm, &e);
 	if (r < 0) {
@@ -56,7 +56,7 @@ token_begin(struct pull *p, const struct msg_challenge *c)
 	p->tokens++;
 	if (url_same_origin(&p->realm, &p->home->origin))
 		pull_ask_token(p, p->home);
-	else if (!fetcher_start(p, &p->realm, p->auth_source, p->home))
+	else if (!fetcher_start(p, &p->realm, p->wish.auth, p->home))
 		pull_fail(p, ERR_INTERNAL, "out of memory");
 }
 
@@ -94,11 +94,10 @@ report_challenge(struct fetcher *fe, const struct msg_challenge *c)
 	    p->auth_state == AUTH_HAVE && loop_now() - p->auth_at < CREDENTIAL_TRUSTED_MS;
 	if (fresh || (p->auth_state == AUTH_HAVE && p->tokens == 0))
 		pull_fail(p, ERR_AUTH,
-		    "%s refused the credentials for %s: check --creds or the auth file, "
-		    "and that "
-		    "the account may pull it",
-		    origin_text(&fe->origin), p->name);
-	else if (c->scheme == CHALLENGE_BASIC && p->auth_source == AUTH_NONE)
+		    "%s refused the credentials for %s: check them (%s), and that the "
+		    "account may pull it",
+		    origin_text(&fe->origin), p->name, p->source);
+	else if (c->scheme == CHALLENGE_BASIC && p->wish.auth == AUTH_NONE)
 		pull_fail(p, ERR_AUTH,
 		    "%s demands a login for %s: pass --creds or --authfile",
 		    origin_text(&fe->origin), p->name);
@@ -165,7 +164,7 @@ fall_back(struct fetcher *fe, const struct msg_fetch_failed *m)
 	    host.port == 0)
 		plain.port = 80;
 	fetcher_end(fe);
-	p->home = fetcher_start(p, &plain, p->auth_source, NULL);
+	p->home = fetcher_start(p, &plain, p->wish.auth, NULL);
 	for (struct request *q = p->requests; q; q = q->next) {
 		if (!q->fetcher)
 			q->fetcher = p->home;
@@ -201,8 +200,22 @@ report_fetched(struct fetcher *fe, const struct msg_fetched *m)
 		return;
 	}
 	struct request *q = request_find(p, m->req);
-	if (q && q->fetcher == fe)
-		request_free(p, q);
+	if (!q || q->fetcher != fe)
+		return;
+	pace_moved(p, m->bytes > q->bytes ? m->bytes - q->bytes : 0);
+	request_free(p, q);
+}
+
+static void
+report_progress(struct fetcher *fe, const struct msg_fetch_progress *m)
+{
+	struct request *q = request_find(fe->pull, m->req);
+
+	if (!q || q->fetcher != fe || m->bytes < q->bytes || m->bytes == 0)
+		return;
+	uint64_t more = m->bytes - q->bytes;
+	q->bytes = m->bytes;
+	pace_moved(fe->pull, more);
 }
 
 int
@@ -227,6 +240,7 @@ pull_fetcher_message(struct port *port, struct ipc_msg *m)
 		report_failed(fe, &m->fetch_failed);
 		return 0;
 	case MSG_fetch_progress:
+		report_progress(fe, &m->fetch_progress);
 		return 0;
 	default:
 		return -1;

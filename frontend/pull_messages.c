@@ -1,0 +1,230 @@
+/* What the store and the supervisor say about pulls. */
+#include "frontend/metrics.h"
+#include "frontend/pulls.h"
+#include "frontend/query.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Requests for layers are numbered apart from the store's own numbers for documents. */
+#define LAYER_REQ(index) (UINT64_C(1) << 40 | (index))
+
+/* ---- the store asks ---- */
+
+static void
+pull_need_document(struct pull *p, const struct msg_need_document *d)
+{
+	char hex[DIGEST_TEXT + 1];
+	bool config = d->kind == DOC_CONFIG;
+	struct request *q = NULL;
+
+	digest_print(d->digest, hex);
+	if (pull_home(p))
+		q = request_add(p, d->req, config ? FETCH_CONFIG : FETCH_MANIFEST,
+		    span_str(d->known ? hex : p->ref));
+	if (!q) {
+		pull_fail(p, ERR_INTERNAL, "out of memory");
+		return;
+	}
+	q->size = d->size;
+	requests_send(p);
+}
+
+static void
+layer_fetch(struct pull *p, const struct msg_layer *l)
+{
+	char hex[DIGEST_TEXT + 1];
+	struct request *q = NULL;
+
+	if (pull_home(p))
+		q = request_add(p, LAYER_REQ(l->index), FETCH_LAYER,
+		    span_str(digest_print(l->digest, hex)));
+	if (!q) {
+		pull_fail(p, ERR_INTERNAL, "out of memory");
+		return;
+	}
+	q->size = l->size;
+	q->token = l->token;
+	requests_send(p);
+}
+
+/* For those who join later. */
+static bool
+layer_remember(struct pull *p, const struct msg_layer *l)
+{
+	if (l->index >= l->count)
+		return false;
+	if (!p->layers) {
+		p->layers = calloc(l->count, sizeof(*p->layers));
+		p->n_layers = p->layers ? (unsigned)l->count : 0;
+	}
+	if (l->index >= p->n_layers)
+		return false;
+	struct known_layer *k = &p->layers[l->index];
+	if (!k->known && l->state == LAYER_PRESENT)
+		metrics_count(p->f, METRIC_LAYERS_REUSED, 1);
+	else if (l->state == LAYER_DONE)
+		metrics_count(p->f, METRIC_LAYERS_FETCHED, 1);
+	k->known = true;
+	k->m = *l;
+	return true;
+}
+
+static void
+pull_layer(struct pull *p, const struct msg_layer *l)
+{
+	if (!layer_remember(p, l)) {
+		pull_fail(p, ERR_INTERNAL, "the store counts layers wrongly");
+		return;
+	}
+	for (struct waiter *w = p->waiters, *next; w; w = next) {
+		next = w->next;
+		if (w->ops->layer)
+			w->ops->layer(w, l);
+	}
+	if (l->state == LAYER_WANTED && !p->ending)
+		layer_fetch(p, l);
+}
+
+static void
+pull_progress(struct pull *p, const struct msg_progress *m)
+{
+	if (m->stage > p->stage)
+		p->stage = m->stage;
+	if (m->stage == STAGE_FETCH && m->index < p->n_layers)
+		p->layers[m->index].bytes = m->bytes;
+	for (struct waiter *w = p->waiters, *next; w; w = next) {
+		next = w->next;
+		if (w->ops->progress)
+			w->ops->progress(w, m);
+	}
+}
+
+/* inspect --remote: the pull's number is the request's. */
+static int
+pull_text(struct frontend *f, struct ipc_msg *m)
+{
+	struct pull *p = pull_find(f, m->text.req);
+
+	if (!p)
+		return query_answer(f, m);
+	for (struct waiter *w = p->waiters, *next; w; w = next) {
+		next = w->next;
+		if (w->ops->text)
+			w->ops->text(w, m);
+	}
+	return 0;
+}
+
+int
+pull_store_message(struct frontend *f, struct ipc_msg *m)
+{
+	struct pull *p;
+
+	switch (m->type) {
+	case MSG_need_document:
+		p = pull_find(f, m->need_document.pull);
+		if (p && !p->ending)
+			pull_need_document(p, &m->need_document);
+		return 0;
+	case MSG_layer:
+		p = pull_find(f, m->layer.pull);
+		if (p && !p->ending)
+			pull_layer(p, &m->layer);
+		return 0;
+	case MSG_progress:
+		p = pull_find(f, m->progress.pull);
+		if (p && !p->ending)
+			pull_progress(p, &m->progress);
+		return 0;
+	case MSG_pull_end:
+		p = pull_find(f, m->pull_end.pull);
+		if (p && p->begun)
+			pull_finish(p, (enum err_class)m->pull_end.code,
+			    m->pull_end.image, m->pull_end.fresh, m->pull_end.text);
+		return 0;
+	case MSG_text:
+		return pull_text(f, m);
+	default:
+		return query_answer(f, m);
+	}
+}
+
+/* ---- the supervisor answers ---- */
+
+static struct fetcher *
+fetcher_by_id(struct frontend *f, uint64_t pull, uint64_t id)
+{
+	struct pull *p = pull_find(f, pull);
+
+	for (struct fetcher *fe = p ? p->fetchers : NULL; fe; fe = fe->next) {
+		if (fe->id == id)
+			return fe;
+	}
+	return NULL;
+}
+
+static int
+fetcher_peer(struct frontend *f, struct ipc_msg *m)
+{
+	struct fetcher *fe = fetcher_by_id(f, m->peer.pull, m->peer.token);
+	if (!fe || port_is_open(&fe->port))
+		return 0;
+	fe->port.message = pull_fetcher_message;
+	fe->port.ended = pull_fetcher_ended;
+	fe->port.arg = fe;
+	int r = port_open(&fe->port, &f->loop, ipc_msg_take_fd(m, 0), CH_frontend_fetch,
+	    ROOM_FRONTEND, ROOM_FETCH, IPC_RUN);
+	if (r < 0) {
+		pull_fail(fe->pull, ERR_INTERNAL, "cannot speak to the fetcher: %s",
+		    strerror(-r));
+		return 0;
+	}
+	if (fe->tokens)
+		pull_ask_token(fe->pull, fe);
+	else
+		requests_send(fe->pull);
+	return 0;
+}
+
+static void
+fetcher_gone(struct frontend *f, const struct msg_gone *g)
+{
+	struct fetcher *fe = fetcher_by_id(f, g->pull, g->token);
+	if (!fe)
+		return;
+	struct pull *p = fe->pull;
+	bool idle = !fe->tokens;
+	char origin[URL_TEXT_MAX];
+
+	for (struct request *q = p->requests; q; q = q->next)
+		idle = idle && q->fetcher != fe;
+	url_origin(&fe->origin, origin, sizeof(origin));
+	fetcher_end(fe);
+	if (!idle)
+		pull_fail(p, ERR_INTERNAL,
+		    "the fetcher for %s ended unexpectedly (%s %u)", origin,
+		    g->status >= 256 ? "signal" : "status", (unsigned)g->status & 255);
+}
+
+int
+pull_control_message(struct frontend *f, struct ipc_msg *m)
+{
+	struct pull *p;
+
+	switch (m->type) {
+	case MSG_peer:
+		return fetcher_peer(f, m);
+	case MSG_gone:
+		fetcher_gone(f, &m->gone);
+		return 0;
+	case MSG_refused:
+		p = pull_find(f, m->refused.pull);
+		if (p)
+			pull_fail(p, ERR_INTERNAL, "no fetcher: %.*s",
+			    (int)m->refused.text.n, (const char *)m->refused.text.p);
+		return 0;
+	default:
+		return query_answer(f, m);
+	}
+}

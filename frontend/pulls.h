@@ -1,0 +1,19 @@
+/* Shared by the files that implement pulls. */
+#ifndef BULKHEAD_FRONTEND_PULLS_H
+#define BULKHEAD_FRONTEND_PULLS_H
+
+#include "frontend/fetchers.h"
+
+struct pull *pull_find(struct frontend *f, uint64_t id);
+
+/* The registry's own fetcher, asked for when there is none. NULL when memory is short. */
+struct fetcher *pull_home(struct pull *p);
+
+/* Tells all waiters and forgets the pull; the next in the queue begins. */
+void pull_finish(struct pull *p, enum err_class code, const uint8_t image[32], bool fresh,
+    struct span text);
+
+/* Begins every pull whose turn it is. */
+void pulls_begin(struct frontend *f);
+
+#endif
