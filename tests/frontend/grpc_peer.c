@@ -74,7 +74,8 @@ refuse(struct call *c, struct span request)
 	char text[8192];
 
 	assert_true(request.n < sizeof(text));
-	memcpy(text, request.p, request.n);
+	if (request.n)
+		memcpy(text, request.p, request.n);
 	text[request.n] = '\0';
 	call_finish(c, GRPC_FAILED_PRECONDITION, text);
 }
@@ -232,8 +233,11 @@ on_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, 
 
 	assert_non_null(r);
 	assert_int_equal(r->status, -1); /* no byte after the trailer */
-	r->body = realloc(r->body, r->n + n);
-	assert_non_null(r->body);
+	if (r->n + n > r->room) {
+		r->room = 2 * (r->n + n);
+		r->body = realloc(r->body, r->room);
+		assert_non_null(r->body);
+	}
 	memcpy(r->body + r->n, p, n);
 	r->n += n;
 	return 0;

@@ -13,7 +13,7 @@ struct reply {
 	int http, status; /* -1: did not come */
 	char type[64], message[8192];
 	uint8_t *body;
-	size_t n;
+	size_t n, room;
 	bool closed;
 	uint32_t reset;
 	const uint8_t *request; /* to be sent */
