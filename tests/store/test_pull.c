@@ -919,12 +919,76 @@ test_verdict_refuses(void **state)
 	verdict_case(w, false, NAME, w->policy, ERR_POLICY);
 }
 
+/* A reload came between question and answer: the question is asked again, some times. */
 static void
 test_verdict_of_old_policy(void **state)
 {
 	static const uint8_t old[32] = {1};
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
 
-	verdict_case(*state, true, NAME, old, ERR_POLICY);
+	documents(w, &fetch);
+	judge_with(w, true, NAME, old);
+	judge_with(w, false, NAME, old);
+	judge_with(w, true, NAME, old);
+	assert_ended(w, ERR_POLICY);
+	sh(w->f, 1, "test -e @D/G/overlay-images/images.json");
+	chan_release(&fetch);
+}
+
+/* The policy becomes another one while the layers come in: nothing is committed by what
+ * the old one said. */
+static void
+policy_changes(struct world *w, bool accept, enum err_class code)
+{
+	struct chan fetch = {.fd = -1}, check = {.fd = -1};
+	struct layer_rooms r;
+	uint64_t token;
+
+	documents(w, &fetch);
+	layer_rooms(w, &r);
+	w->policy[0] ^= 1;
+	memcpy(w->k.policy, w->policy, sizeof(w->policy));
+	fill_stage(w);
+	applied(w, &r);
+	check_room(w, &check, &token);
+	checked(w, &check, token);
+	judge_with(w, accept, NAME, w->policy);
+	assert_ended(w, code);
+	sh(w->f, accept ? 0 : 1, "test -e @D/G/overlay-images/images.json");
+	rooms_free(&r);
+	chan_release(&fetch);
+}
+
+static void
+test_policy_changes_and_accepts(void **state)
+{
+	policy_changes(*state, true, ERR_OK);
+}
+
+static void
+test_policy_changes_and_refuses(void **state)
+{
+	policy_changes(*state, false, ERR_POLICY);
+}
+
+/* Numbers of a new frontend's pulls are its own. */
+static void
+test_another_frontend(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
+
+	documents(w, &fetch);
+	chan_release(&w->frontend);
+	port_release(&w->k.frontend);
+	pulls_end(&w->k, "the frontend is gone");
+	pulls_forget(&w->k);
+	port_pair(&w->k.frontend, &w->frontend, CH_frontend_store, ROOM_FRONTEND,
+	    frontend_message);
+	chan_release(&fetch);
+	ask(w, PULL_NEVER, NAME, NULL);
+	assert_ended(w, ERR_NOT_FOUND);
 }
 
 static void
@@ -1261,6 +1325,9 @@ main(void)
 	    T(test_platform),
 	    T(test_verdict_refuses),
 	    T(test_verdict_of_old_policy),
+	    T(test_policy_changes_and_accepts),
+	    T(test_policy_changes_and_refuses),
+	    T(test_another_frontend),
 	    T(test_verdict_on_another_name),
 	    T(test_blob_digest),
 	    T(test_blob_size),

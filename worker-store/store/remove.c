@@ -54,7 +54,7 @@ check_unused(const struct removal *m, const struct record *image)
 			if (!span_eq(c->image, image->id))
 				continue;
 			err_set(m->e, ERR_IN_USE,
-			    "image %.12s is in use by container %.12s: remove the "
+			    "image %.12s is in use by container %s: remove the "
 			    "container first",
 			    (const char *)image->id.p,
 			    span_escape(c->id, user, sizeof(user)));
