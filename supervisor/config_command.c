@@ -12,7 +12,7 @@
 #define ARGV_MAX 32
 #define TEXT_MAX 131072 /* a whole list with all of its bytes escaped */
 
-enum what { NONE, DEFAULT, EFFECTIVE, VALIDATE };
+enum what { NONE, DEFAULT, TABLE, EFFECTIVE, VALIDATE };
 
 struct command {
 	enum what what;
@@ -61,6 +61,7 @@ static enum what
 what_of(const char *word)
 {
 	static const char *const words[] = {[DEFAULT] = "--default",
+	    [TABLE] = "--table",
 	    [EFFECTIVE] = "--effective",
 	    [VALIDATE] = "--validate"};
 
@@ -214,8 +215,8 @@ config_command(int argc, char **argv, config_host_fn host)
 
 	if (parse(&c, argc, argv, &e) < 0)
 		return fail(&e);
-	if (c.what == DEFAULT) {
-		config_print_default(stdout);
+	if (c.what == DEFAULT || c.what == TABLE) {
+		(c.what == DEFAULT ? config_print_default : config_print_table)(stdout);
 		return fflush(stdout) == 0 ? ERR_OK : ERR_INTERNAL;
 	}
 	if (*c.file)

@@ -18,4 +18,7 @@ int config_command(int argc, char **argv, config_host_fn host);
  * the installed file are. */
 void config_print_default(FILE *out);
 
+/* The keys as the README's table: --table. */
+void config_print_table(FILE *out);
+
 #endif

@@ -51,3 +51,27 @@ config_print_default(FILE *out)
 		    settings_fallback((enum setting_id)i, value, sizeof(value)));
 	}
 }
+
+static void
+print_markdown(FILE *out, const char *text)
+{
+	for (; *text; text++)
+		fprintf(out, "%s%c", strchr("*<|", *text) ? "\\" : "", *text);
+}
+
+void
+config_print_table(FILE *out)
+{
+	char value[512];
+
+	fputs("| key | when nothing sets it | reload | meaning |\n|---|---|---|---|\n",
+	    out);
+	for (unsigned i = 0; i < KEY_COUNT; i++) {
+		const struct setting_info *info = setting_info((enum setting_id)i);
+		fprintf(out, "| `%s` | `%s` | %s | ", info->key,
+		    settings_fallback((enum setting_id)i, value, sizeof(value)),
+		    info->restart ? "no" : "yes");
+		print_markdown(out, info->help);
+		fputs(" |\n", out);
+	}
+}
