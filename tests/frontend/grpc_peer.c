@@ -12,127 +12,6 @@
 #include <cmocka.h>
 #include <nghttp2/nghttp2.h>
 
-/* What main.c otherwise gives. */
-uint64_t
-frontend_next_id(struct frontend *f)
-{
-	return ++f->last_id;
-}
-
-/* ---- methods ---- */
-
-static void
-answer(struct call *c, size_t n, const void *bytes)
-{
-	struct blob *b = blob_new(n);
-
-	assert_non_null(b);
-	if (bytes && n)
-		memcpy(b->bytes, bytes, n);
-	else
-		memset(b->bytes, 'x', n);
-	call_send(c, b, 0, n);
-	blob_unref(b);
-	call_finish(c, GRPC_OK, "");
-}
-
-static void
-echo(struct call *c, struct span request)
-{
-	((struct world *)c->f)->started++;
-	answer(c, request.n, request.p);
-}
-
-static size_t
-number(struct span request)
-{
-	char text[32];
-
-	assert_true(span_to_str(request, text, sizeof(text)));
-	return strtoull(text, NULL, 10);
-}
-
-static void
-big(struct call *c, struct span request)
-{
-	answer(c, number(request), NULL);
-}
-
-static void
-stream(struct call *c, struct span request)
-{
-	struct world *w = (struct world *)c->f;
-
-	for (size_t i = number(request); i > 0; i--)
-		call_send(c, w->chunk, i % 3, w->chunk->n - i % 3);
-	call_finish(c, GRPC_OK, "");
-}
-
-static void
-refuse(struct call *c, struct span request)
-{
-	char text[8192];
-
-	assert_true(request.n < sizeof(text));
-	if (request.n)
-		memcpy(text, request.p, request.n);
-	text[request.n] = '\0';
-	call_finish(c, GRPC_FAILED_PRECONDITION, text);
-}
-
-static void
-wait_forget(struct call *c)
-{
-	struct world *w = (struct world *)c->f;
-
-	for (size_t i = 0; i < w->waiting_n; i++) {
-		if (w->waiting[i] == c)
-			w->waiting[i--] = w->waiting[--w->waiting_n];
-	}
-}
-
-static void
-wait_cancelled(struct call *c)
-{
-	struct world *w = (struct world *)c->f;
-
-	w->cancelled++;
-	wait_forget(c);
-	free(c->state);
-	if (w->on_cancel)
-		w->on_cancel(c);
-}
-
-static void
-hold(struct call *c, struct span request)
-{
-	struct world *w = (struct world *)c->f;
-
-	assert_true(w->waiting_n < ARRAY_LEN(w->waiting));
-	w->started++;
-	w->waiting[w->waiting_n++] = c;
-	c->state = strdup("a method's own");
-	c->cancelled = wait_cancelled;
-}
-
-struct call *
-world_take(struct world *w)
-{
-	assert_true(w->waiting_n > 0);
-	struct call *c = w->waiting[0];
-	wait_forget(c);
-	free(c->state);
-	return c;
-}
-
-static const struct method methods[] = {
-    {"/test.T/Echo", "Echo", echo},
-    {"/test.T/Big", "Big", big},
-    {"/test.T/Stream", "Stream", stream},
-    {"/test.T/Fail", "Fail", refuse},
-    {"/test.T/Wait", "Wait", hold},
-};
-
 /* ---- the world ---- */
 
 static void
@@ -147,16 +26,8 @@ world_new(void)
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
-	assert_int_equal(loop_init(&w->f.loop), 0);
-	struct grpc *g = grpc_of(&w->f);
-	assert_non_null(g);
-	g->methods = methods;
-	g->methods_n = ARRAY_LEN(methods);
+	world_init(w);
 	w->tick = (struct loop_timer){.fired = tick_fired, .arg = &w->f.loop};
-	w->chunk = blob_new(10000);
-	assert_non_null(w->chunk);
-	for (size_t i = 0; i < w->chunk->n; i++)
-		w->chunk->bytes[i] = (uint8_t)(i * 7);
 	return w;
 }
 

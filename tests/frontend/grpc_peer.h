@@ -3,7 +3,7 @@
 #ifndef BULKHEAD_TESTS_GRPC_PEER_H
 #define BULKHEAD_TESTS_GRPC_PEER_H
 
-#include "frontend/grpc.h"
+#include "tests/frontend/grpc_methods.h"
 
 #define REPLIES 256
 
@@ -35,16 +35,6 @@ struct peer {
 	bool gone;
 };
 
-struct world {
-	struct frontend f; /* first */
-	struct call *waiting[300];
-	size_t waiting_n;
-	struct blob *chunk; /* what Stream sends */
-	unsigned started, cancelled, idle;
-	void (*on_cancel)(struct call *c);
-	struct loop_timer tick;
-};
-
 struct world *world_new(void);
 void world_free(struct world *w);
 
@@ -60,9 +50,6 @@ void world_step(struct world *w);
 			world_step(w);                    \
 		}                                         \
 	} while (0)
-
-/* Takes the call out of w->waiting. */
-struct call *world_take(struct world *w);
 
 /* A client on a socketpair. window: of each stream, 0 = HTTP/2's own. */
 struct peer *peer_open(struct world *w, uint32_t window);

@@ -16,6 +16,11 @@
 #include <cmocka.h>
 #include <nghttp2/nghttp2.h>
 
+/* POST, http, the path, the content type, as HPACK has them without its tables. */
+static const char echo_fields[] = "\x83\x86\x04\x0c/test.T/Echo\x0f\x10\x10"
+				  "application/grpc";
+static const char zeroes[16384];
+
 /* After all of that another client is served as ever. */
 static void
 check_alive(struct world *w)
@@ -182,11 +187,9 @@ flood(uint8_t type, uint8_t flags, uint32_t id, const void *bytes, size_t n, boo
 	peer_hello(p);
 	if (type == NGHTTP2_CONTINUATION) /* HEADERS without an end */
 		peer_frame(p, NGHTTP2_HEADERS, 0, 1, "", 0);
-	else if (type == NGHTTP2_DATA) /* POST, http, path 8 bytes "/a" */
-		peer_frame(p, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
-		    "\x83\x86\x04\x0c/test.T/Echo\x0f\x10\x10"
-		    "application/grpc",
-		    35);
+	else if (type == NGHTTP2_DATA)
+		peer_frame(p, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, echo_fields,
+		    sizeof(echo_fields) - 1);
 	peer_reading(p, reading);
 	for (; w->f.grpc->conns_n > 0 && sent < 100 * LIMIT_GRPC_CONTROL; sent++) {
 		peer_frame(p, type, flags, id, bytes, n);
@@ -361,16 +364,40 @@ test_window_shut(void **state)
 	struct peer *p = peer_open_raw(w);
 	peer_raw(p, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
 	peer_frame(p, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\0\0", 6);
-	peer_frame(p, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
-	    "\x83\x86\x04\x0c/test.T/Echo\x0f\x10\x10"
-	    "application/grpc",
-	    35);
+	peer_frame(p, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, echo_fields,
+	    sizeof(echo_fields) - 1);
 	peer_frame(p, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "\0\0\0\0\1x", 6);
 	WAIT(w, w->started == 1);
 	while (!p->gone) { /* its pings are no progress */
 		peer_frame(p, NGHTTP2_PING, 0, 0, "12345678", 8);
 		world_step(w);
 	}
+	peer_close(p);
+	world_free(w);
+}
+
+/* A byte now and then is progress: it takes longer than patience for silence lasts. */
+static void
+test_slow_but_steady(void **state)
+{
+	struct world *w = world_new();
+	uint64_t end = loop_now() + 400;
+
+	w->f.grpc->patience.sweep = 10;
+	w->f.grpc->patience.answer = 100;
+	struct peer *p = peer_open_raw(w);
+	peer_raw(p, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
+	peer_frame(p, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\0\0", 6);
+	peer_frame(p, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, echo_fields,
+	    sizeof(echo_fields) - 1);
+	peer_frame(p, NGHTTP2_DATA, 0, 1, "\0\0\0\x40\0", 5);
+	peer_frame(p, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, zeroes, 16384);
+	while (loop_now() < end) {
+		peer_frame(p, NGHTTP2_WINDOW_UPDATE, 0, 1, "\0\0\0\1", 4);
+		world_step(w);
+		assert_false(p->gone);
+	}
+	assert_int_equal(w->started, 1);
 	peer_close(p);
 	world_free(w);
 }
@@ -574,6 +601,7 @@ main(void)
 	    cmocka_unit_test(test_silent),
 	    cmocka_unit_test(test_slow_reader),
 	    cmocka_unit_test(test_window_shut),
+	    cmocka_unit_test(test_slow_but_steady),
 	    cmocka_unit_test(test_too_many_streams),
 	    cmocka_unit_test(test_too_many_calls),
 	    cmocka_unit_test(test_memory),
