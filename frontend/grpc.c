@@ -2,6 +2,8 @@
  */
 #include "frontend/grpc.h"
 
+#include "frontend/metrics.h"
+
 #include <stdio.h>
 
 enum rpc_state {
@@ -148,7 +150,7 @@ rpc_tell(struct rpc *r)
 	uint64_t ms = loop_now() - r->call.started;
 	bool usual = r->code == GRPC_OK || r->code == GRPC_CANCELLED || !m;
 
-	/* metrics_call(r->call.f, name, r->code, ms) comes here */
+	metrics_call(r->call.f, m ? m->name : "unknown", r->code, ms);
 	grpc_log(r->conn->grpc, usual ? LOG_DEBUG : LOG_INFO,
 	    "call %llu: %s: %s in %llu ms%s%.200s", (unsigned long long)r->call.id, name,
 	    grpc_code_name(r->code), (unsigned long long)ms, r->text ? ": " : "",

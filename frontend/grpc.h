@@ -43,7 +43,7 @@ struct conn {
 	size_t rest_at, rest_n;
 	uint64_t opened, heard, took; /* loop_now() of: accept; bytes from it; to it */
 	uint64_t asked;		      /* our PING; 0: none is out */
-	bool dirty, over, closing;
+	bool dirty, over;
 };
 
 /* The server of f, made when there is none; NULL: no memory. */

@@ -48,13 +48,13 @@ conn_close(struct conn *c)
 	struct grpc *g = c->grpc;
 	int fd = c->source.fd;
 
-	c->closing = true; /* `cancelled` of one call may answer another */
 	loop_remove(&g->f->loop, &c->source);
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
 	while (c->rpcs)
 		rpc_drop(c->rpcs);
+	/* Last: what `cancelled` of one call does may answer another. */
 	for (struct conn **at = &g->dirty; *at; at = &(*at)->next_dirty) {
 		if (*at == c) {
 			*at = c->next_dirty;
@@ -74,7 +74,7 @@ conn_dirty(struct conn *c)
 {
 	struct grpc *g = c->grpc;
 
-	if (c->dirty || c->closing)
+	if (c->dirty)
 		return;
 	c->dirty = true;
 	c->next_dirty = g->dirty;

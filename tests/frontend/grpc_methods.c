@@ -1,5 +1,7 @@
 #include "tests/frontend/grpc_methods.h"
 
+#include "frontend/metrics.h"
+
 #include <string.h>
 
 /* What main.c otherwise gives. */
@@ -7,6 +9,14 @@ uint64_t
 frontend_next_id(struct frontend *f)
 {
 	return ++f->last_id;
+}
+
+void
+metrics_call(struct frontend *f, const char *name, unsigned code, uint64_t ms)
+{
+	struct world *w = (struct world *)f;
+
+	w->ended[code % ARRAY_LEN(w->ended)]++;
 }
 
 static void

@@ -12,6 +12,7 @@ struct world {
 	size_t waiting_n;
 	struct blob *chunk; /* what Stream sends */
 	unsigned started, cancelled, idle;
+	unsigned ended[17]; /* calls by status, as counted for the metrics */
 	void (*on_cancel)(struct call *c);
 	struct loop_timer tick;
 };

@@ -299,7 +299,44 @@ test_cancel_answers_others(void **state)
 		assert_int_equal(r[i]->status, GRPC_OK);
 	}
 	assert_int_equal(w->cancelled, 1);
+	assert_int_equal(w->ended[GRPC_CANCELLED], 1);
+	assert_int_equal(w->ended[GRPC_OK], 15);
 	peer_close(living);
+	world_free(w);
+}
+
+/* An answer to a call that has gone already is no answer. */
+static void
+finish_late(struct call *c)
+{
+	struct world *w = (struct world *)c->f;
+
+	call_send(c, w->chunk, 0, 100);
+	call_finish(c, GRPC_OK, "");
+}
+
+static void
+test_answer_when_cancelled(void **state)
+{
+	struct world *w = world_new();
+	struct peer *p = peer_open(w, 0);
+	struct ask a = ask_for("/test.T/Wait", "", 0);
+
+	w->on_cancel = finish_late;
+	struct reply *gone = peer_ask(p, a);
+	a.timeout = "1m";
+	struct reply *late = peer_ask(p, a);
+	WAIT(w, late->closed);
+	assert_int_equal(late->status, GRPC_DEADLINE_EXCEEDED);
+	assert_int_equal(late->n, 0);
+	nghttp2_submit_rst_stream(p->session, 0, gone->id, NGHTTP2_CANCEL);
+	peer_pump(p);
+	WAIT(w, w->cancelled == 2);
+	peer_close(p);
+	WAIT(w, w->f.grpc->conns_n == 0);
+	assert_int_equal(w->ended[GRPC_CANCELLED], 1);
+	assert_int_equal(w->ended[GRPC_DEADLINE_EXCEEDED], 1);
+	assert_int_equal(w->ended[GRPC_OK], 0);
 	world_free(w);
 }
 
@@ -599,6 +636,7 @@ main(void)
 	    cmocka_unit_test(test_cancel),
 	    cmocka_unit_test(test_connection_lost),
 	    cmocka_unit_test(test_cancel_answers_others),
+	    cmocka_unit_test(test_answer_when_cancelled),
 	    cmocka_unit_test(test_sizes),
 	    cmocka_unit_test(test_default_size),
 	    cmocka_unit_test(test_framing),

@@ -346,6 +346,10 @@ test_slow_reader(void **state)
 		world_step(w);
 	assert_true(w->f.grpc->conns->rest_n > 0);
 	assert_true(w->f.grpc->conns->rest_n <= KiB(81));
+	peer_ask(p, ask_for("/test.T/Echo", "", 0)); /* it is not read from either */
+	for (int i = 0; i < 10; i++)
+		world_step(w);
+	assert_int_equal(w->started, 0);
 	check_alive(w);
 	WAIT(w, w->f.grpc->conns_n == 0);
 	assert_int_equal(w->chunk->refs, 1);
