@@ -109,9 +109,10 @@ struct keeper {
 	struct helper janitor;
 	struct pull *pulls;
 	struct query *queries;
-	struct watch *watch;  /* watch.c; NULL until somebody asks */
-	struct check *checks; /* check.c; those that run */
-	int inotify;	      /* watch_prepare's, or -1 */
+	struct describer *describer; /* describe.c; likewise */
+	struct watch *watch;	     /* watch.c; NULL until somebody asks */
+	struct check *checks;	     /* check.c; those that run */
+	int inotify;		     /* watch_prepare's, or -1 */
 	uint64_t ended[64]; /* pulls that are over: late messages for them mean nothing */
 	unsigned n_ended;
 };

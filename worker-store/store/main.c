@@ -3,6 +3,7 @@
 #include "policy/sandbox/sandbox.h"
 #include "worker-store/store/hash.h"
 #include "worker-store/store/check.h"
+#include "worker-store/store/describe.h"
 #include "worker-store/store/pull.h"
 #include "worker-store/store/watch.h"
 
@@ -167,6 +168,8 @@ frontend_message(struct port *p, struct ipc_msg *m)
 {
 	if (unusable.code)
 		return query_refuse(&room, m, &unusable);
+	if (m->type == MSG_watch)
+		describe_all(&room);
 	return m->type == MSG_pull || m->type == MSG_cancel ? pull_message(&room, m)
 							    : query_message(&room, m);
 }
@@ -180,6 +183,7 @@ frontend_ended(struct port *p, const char *why)
 	if (why)
 		room_log(&room, LOG_ERROR, "the frontend broke the protocol: %s", why);
 	watch_stop(&room);
+	describe_stop(&room);
 	checks_end(&room);
 	queries_end(&room, "the frontend is gone");
 	pulls_end(&room, "the frontend is gone");
@@ -301,6 +305,7 @@ main(void)
 	if (!unusable.code)
 		pulls_reap(&room);
 	checks_end(&room);
+	describe_end(&room);
 	watch_end(&room);
 	store_close(&room.store);
 	if (port_is_open(&room.control) && chan_flush(&room.control.chan) < 0)

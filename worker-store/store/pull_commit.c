@@ -1,4 +1,5 @@
 #include "worker-store/store/pull.h"
+#include "worker-store/store/watch.h"
 
 #include <stdlib.h>
 
@@ -65,7 +66,7 @@ commit_describe(struct pull *p, const struct commit_result *res)
 		return; /* it had another one before, which stays */
 	if (summary_write(s, res->id, p->summary, &e) < 0)
 		room_log(p->room, LOG_WARNING, "%s", e.text);
-	if (summary_crowded(s) && view_load(&v, s, NULL) == 0)
+	if (!watch_is_on(p->room) && summary_crowded(s) && view_load(&v, s, NULL) == 0)
 		summary_sweep(s, &v);
 }
 

@@ -1,6 +1,7 @@
 /* images, inspect, remove, tag, untag, fsinfo: one `done` each, rows before it. */
-#include "worker-store/store/check.h"
 #include "worker-store/store/query.h"
+#include "worker-store/store/check.h"
+#include "worker-store/store/describe.h"
 #include "worker-store/store/watch.h"
 
 #include "common/base/fd.h"
@@ -435,6 +436,9 @@ query_message(struct keeper *room, struct ipc_msg *m)
 	switch (m->type) {
 	case MSG_watch:
 		watch_start(room);
+		return 0;
+	case MSG_describe:
+		describe_image(room, &m->describe);
 		return 0;
 	case MSG_check_store:
 		check_begin(room, m->check_store.req);

@@ -568,6 +568,21 @@ watch_described(struct keeper *room, const uint8_t id[32])
 		send_end(w);
 }
 
+bool
+watch_undescribed(struct keeper *room, size_t *at, uint8_t id[32])
+{
+	const struct told_table *t = watch_is_on(room) ? &room->watch->told : NULL;
+
+	while (t && *at < t->cap) {
+		const struct told *e = &t->slot[(*at)++];
+		if (!e->pass || e->state != TOLD_SENT)
+			continue;
+		memcpy(id, e->id, sizeof(e->id));
+		return true;
+	}
+	return false;
+}
+
 struct view *
 watch_view(struct keeper *room, struct err *e)
 {
