@@ -3,6 +3,7 @@
 #include "frontend/client.h"
 
 #include "common/ref/ref.h"
+#include "frontend/ps.h"
 #include "frontend/pull.h"
 #include "frontend/query.h"
 
@@ -277,6 +278,14 @@ PASS(cli_fsinfo, fsinfo, store)
 PASS(cli_check, check_store, store)
 PASS(cli_status, status, control)
 
+static int
+client_ps(struct client *c, struct ipc_msg *m)
+{
+	ps_send(c->f, &c->port, m->cli_ps.req);
+	client_done(c, m->cli_ps.req, ERR_OK, span_str(""));
+	return 0;
+}
+
 /* Nothing else is understood between two programs that were built from different tables.
  */
 static int
@@ -308,6 +317,7 @@ static const struct {
     {MSG_cli_fsinfo, client_fsinfo},
     {MSG_cli_check, client_check_store},
     {MSG_cli_status, client_status},
+    {MSG_cli_ps, client_ps},
 };
 
 static int

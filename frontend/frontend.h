@@ -10,8 +10,10 @@
 
 struct cache;
 struct client;
+struct control;
 struct grpc;
 struct metrics;
+struct metrics_socket;
 struct pull;
 struct query;
 
@@ -21,8 +23,10 @@ struct frontend {
 	bool embedded;		/* for one command, and ends with it */
 	struct client *clients; /* of the control channel (client.h) */
 	unsigned n_clients;
-	struct pull *pulls; /* the oldest first */
-	struct queue queue; /* whose turn it is */
+	struct control *control_socket;	       /* control_listen */
+	struct metrics_socket *metrics_socket; /* metrics_listen */
+	struct pull *pulls;		       /* the oldest first */
+	struct queue queue;		       /* whose turn it is */
 	struct query *queries;
 	struct grpc *grpc;	 /* grpc_listen */
 	struct cache *cache;	 /* made when first needed */

@@ -1,9 +1,12 @@
 /* The frontend: requests in, typed answers out. It holds no file, no network, no image
  * byte. */
 #include "common/ipc/control.h"
+#include "frontend/cache.h"
+#include "frontend/call.h"
 #include "frontend/client.h"
+#include "frontend/control.h"
 #include "frontend/metrics.h"
-#include "frontend/pull.h"
+#include "frontend/pulls.h"
 #include "frontend/query.h"
 #include "policy/sandbox/sandbox.h"
 
@@ -12,6 +15,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* How long calls under way may take once the service is to stop. */
+#define STOP_MS 5000
+
+static bool ready_told, listening, stopping;
 
 uint64_t
 frontend_next_id(struct frontend *f)
@@ -29,64 +38,6 @@ frontend_log(struct frontend *f, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	control_log(&f->control.chan, LOG_WARNING, "%s", text);
-}
-
-static int
-store_message(struct port *p, struct ipc_msg *m)
-{
-	return pull_store_message(p->arg, m);
-}
-
-static void
-store_ended(struct port *p, const char *why)
-{
-	struct frontend *f = p->arg;
-	char text[256];
-
-	snprintf(text, sizeof(text),
-	    "the store worker %s%s: nothing was changed by this request",
-	    why ? "broke the protocol: " : "ended unexpectedly", why ? why : "");
-	port_release(p);
-	pull_end_all(f, ERR_INTERNAL, text);
-	query_end_all(f, ERR_INTERNAL, text);
-}
-
-static int
-frontend_peer(struct frontend *f, struct ipc_msg *m)
-{
-	if (m->peer.channel == CH_cli)
-		return client_open(f, ipc_msg_take_fd(m, 0));
-	if (m->peer.channel != CH_frontend_store)
-		return pull_control_message(f, m);
-	if (port_is_open(&f->store))
-		return -EPROTO;
-	f->store.message = store_message;
-	f->store.ended = store_ended;
-	f->store.arg = f;
-	return port_open(&f->store, &f->loop, ipc_msg_take_fd(m, 0), CH_frontend_store,
-	    ROOM_FRONTEND, ROOM_STORE, IPC_RUN);
-}
-
-static int
-control_message(struct port *p, struct ipc_msg *m)
-{
-	struct frontend *f = p->arg;
-
-	if (m->type == MSG_peer)
-		return frontend_peer(f, m);
-	if (m->type == MSG_stop) {
-		loop_quit(&f->loop);
-		return 0;
-	}
-	return pull_control_message(f, m);
-}
-
-static void
-control_ended(struct port *p, const char *why)
-{
-	struct frontend *f = p->arg;
-
-	loop_quit(&f->loop);
 }
 
 static int
@@ -118,7 +69,176 @@ frontend_set_up(struct frontend *f, const struct msg_setup_frontend *m)
 	f->progress_ms = m->progress_seconds * 1000;
 	f->generation = m->generation;
 	f->restarts = m->restarts;
+	pulls_begin(f); /* the limits may be wider now */
+	return cache_set_pins(f, m->pins);
+}
+
+static int
+store_message(struct port *p, struct ipc_msg *m)
+{
+	struct frontend *f = p->arg;
+	int r;
+
+	switch (m->type) {
+	case MSG_cache_image:
+	case MSG_cache_names:
+	case MSG_cache_gone:
+	case MSG_cache_end:
+		r = cache_message(f, m);
+		/* What is not known for want of memory must not be told as absent. */
+		if (r == -ENOMEM)
+			frontend_log(f, "no memory for the list of images");
+		return r;
+	default:
+		return pull_store_message(f, m);
+	}
+}
+
+/* What the store told of images keeps answering until the next one tells anew. */
+static void
+store_ended(struct port *p, const char *why)
+{
+	struct frontend *f = p->arg;
+	char text[256];
+
+	snprintf(text, sizeof(text),
+	    "the store worker %s%s: nothing was changed by this request%s",
+	    why ? "broke the protocol: " : "ended unexpectedly", why ? why : "",
+	    f->embedded ? "" : ", try again");
+	port_release(p);
+	cache_store_gone(f);
+	pull_end_all(f, ERR_INTERNAL, text);
+	query_end_all(f, ERR_INTERNAL, text);
+}
+
+/* Said once, when requests can be served. */
+static void
+tell_ready(struct frontend *f)
+{
+	struct ipc_msg m = IPC_MSG(ready);
+
+	if (ready_told || !listening || !port_is_open(&f->store))
+		return;
+	ready_told = true;
+	port_send(&f->control, &m);
+}
+
+static int
+frontend_store(struct frontend *f, int fd)
+{
+	static bool before;
+	struct ipc_msg watch = IPC_MSG(watch);
+
+	/* The end of the one before may still be on its way. */
+	if (port_is_open(&f->store))
+		store_ended(&f->store, NULL);
+	f->store.message = store_message;
+	f->store.ended = store_ended;
+	f->store.arg = f;
+	int r = port_open(&f->store, &f->loop, fd, CH_frontend_store, ROOM_FRONTEND,
+	    ROOM_STORE, IPC_RUN);
+	if (r < 0 || f->embedded)
+		return r;
+	if (before)
+		metrics_count(f, METRIC_STORE_RESTARTS, 1);
+	before = true;
+	port_send(&f->store, &watch);
+	tell_ready(f);
 	return 0;
+}
+
+static int
+frontend_peer(struct frontend *f, struct ipc_msg *m)
+{
+	if (m->peer.channel == CH_cli)
+		return client_open(f, ipc_msg_take_fd(m, 0));
+	if (m->peer.channel == CH_frontend_store)
+		return frontend_store(f, ipc_msg_take_fd(m, 0));
+	return pull_control_message(f, m);
+}
+
+static int
+frontend_listen(struct frontend *f, struct ipc_msg *m)
+{
+	int fd = ipc_msg_take_fd(m, 0);
+	int r = -EPROTO;
+
+	switch ((enum listen_kind)m->listen.kind) {
+	case LISTEN_CRI:
+		r = grpc_listen(f, fd, cri_methods, cri_methods_n);
+		break;
+	case LISTEN_CONTROL:
+		r = control_listen(f, fd);
+		break;
+	case LISTEN_METRICS:
+		r = metrics_listen(f, fd);
+		break;
+	default:
+		close(fd);
+	}
+	if (r < 0) {
+		frontend_log(f, "cannot serve on a socket: %s", strerror(-r));
+		return r;
+	}
+	listening = true;
+	tell_ready(f);
+	return 0;
+}
+
+/* The last answer has gone out. */
+static void
+frontend_idle(struct frontend *f)
+{
+	pull_end_all(f, ERR_INTERNAL, "the service is stopping: try again");
+	query_end_all(f, ERR_INTERNAL, "the service is stopping: try again");
+	loop_quit(&f->loop);
+}
+
+static void
+frontend_stop(struct frontend *f)
+{
+	if (f->embedded) {
+		loop_quit(&f->loop);
+		return;
+	}
+	if (stopping)
+		return;
+	stopping = true;
+	control_stop(f);
+	metrics_stop(f);
+	grpc_stop(f, STOP_MS, frontend_idle);
+}
+
+static int
+control_message(struct port *p, struct ipc_msg *m)
+{
+	struct frontend *f = p->arg;
+	struct ipc_msg pong = IPC_MSG(pong);
+
+	switch (m->type) {
+	case MSG_peer:
+		return frontend_peer(f, m);
+	case MSG_listen:
+		return frontend_listen(f, m);
+	case MSG_setup_frontend:
+		return frontend_set_up(f, &m->setup_frontend);
+	case MSG_ping:
+		pong.pong.seq = m->ping.seq;
+		return port_send(&f->control, &pong);
+	case MSG_stop:
+		frontend_stop(f);
+		return 0;
+	default:
+		return pull_control_message(f, m);
+	}
+}
+
+static void
+control_ended(struct port *p, const char *why)
+{
+	struct frontend *f = p->arg;
+
+	loop_quit(&f->loop);
 }
 
 /* The setup message, before the loop: nothing else may come first. */
@@ -145,7 +265,7 @@ main(void)
 
 	if (sandbox_enter(ROOM_FRONTEND, &setup) < 0)
 		return 125;
-	if (loop_init(&f.loop) < 0)
+	if (loop_init(&f.loop) < 0 || metrics_init(&f) < 0)
 		return 1;
 	f.control.message = control_message;
 	f.control.ended = control_ended;

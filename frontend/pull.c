@@ -46,18 +46,22 @@ pull_free(struct pull *p)
 	free(p);
 }
 
+/* Asking what is there already, or what may be, holds nobody up. */
+static bool
+pull_queues(const struct pull *p)
+{
+	return p->wish.mode != PULL_NEVER && p->wish.mode != PULL_VERDICT_ONLY;
+}
+
 /* Its waiters are told when it is in no list any more: what they ask anew starts anew. */
 void
 pull_finish(struct pull *p, enum err_class code, const uint8_t image[32], bool fresh,
     struct span text)
 {
 	struct frontend *f = p->f;
-	uint64_t size = 0;
 
-	for (unsigned i = 0; i < p->n_layers; i++)
-		size += p->layers[i].m.size;
-	if (p->begun)
-		metrics_pull(f, code, loop_now() - p->asked_at, p->pace.bytes, size);
+	if (p->begun && pull_queues(p))
+		metrics_pull(f, code, loop_now() - p->asked_at, p->pace.bytes);
 	p->ending = true;
 	pull_unlink(p);
 	while (p->waiters) {
@@ -288,13 +292,6 @@ pull_add_waiter(struct pull *p, struct waiter *w)
 	w->pull = p;
 	w->next = NULL;
 	*at = w;
-}
-
-/* Asking what is there already, or what may be, holds nobody up. */
-static bool
-pull_queues(const struct pull *p)
-{
-	return p->wish.mode != PULL_NEVER && p->wish.mode != PULL_VERDICT_ONLY;
 }
 
 static int

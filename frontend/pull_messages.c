@@ -61,10 +61,12 @@ layer_remember(struct pull *p, const struct msg_layer *l)
 	if (l->index >= p->n_layers)
 		return false;
 	struct known_layer *k = &p->layers[l->index];
-	if (!k->known && l->state == LAYER_PRESENT)
+	if (!k->known && l->state == LAYER_PRESENT) {
 		metrics_count(p->f, METRIC_LAYERS_REUSED, 1);
-	else if (l->state == LAYER_DONE)
-		metrics_count(p->f, METRIC_LAYERS_FETCHED, 1);
+		metrics_count(p->f, METRIC_BYTES_SKIPPED, l->size);
+	} else if (l->state == LAYER_DONE) {
+		metrics_layer(p->f, l->size);
+	}
 	k->known = true;
 	k->m = *l;
 	return true;

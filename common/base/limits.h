@@ -107,6 +107,7 @@
 #define LIMIT_CONTROL_CLIENTS 64
 #define LIMIT_CONTROL_REQUESTS 64 /* of one client at once */
 #define LIMIT_METRICS_CLIENTS 16
+#define LIMIT_METRICS_REQUEST KiB(8)
 #define LIMIT_NAMESPACE 253
 #define LIMIT_PINS 256	      /* patterns */
 #define LIMIT_SOCKET_PATH 107 /* what a sockaddr_un takes, without its NUL */
@@ -130,6 +131,7 @@
 #define LIMIT_GRPC_SILENCE_SECONDS 180 /* nothing heard, calls in flight: we ask */
 #define LIMIT_GRPC_ANSWER_SECONDS 60   /* a client takes no byte of what it is given */
 #define LIMIT_CACHE_SECONDS 60	       /* a call waits for the store's first word */
+#define LIMIT_METRICS_SECONDS 10       /* for a request, and for taking its answer */
 #define LIMIT_DOCUMENT_SECONDS 10      /* CPU seconds of a document room */
 
 /* Concurrency. */
