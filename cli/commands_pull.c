@@ -193,7 +193,7 @@ print_text(struct session *s, int fd, struct err *e)
 	if (r < 0)
 		return err_errno(e, -r, "the text that the service made");
 	text_json(s->out, span_of(text, n));
-	if (n && text[n - 1] != '\n')
+	if (text && n && text[n - 1] != '\n')
 		fputc('\n', s->out);
 	return 0;
 }

@@ -64,7 +64,7 @@ read_ticket(enum room room, struct pass *p, struct err *e)
 
 	if (r < 0)
 		return err_errno(e, -r, "no ticket: a room is started by bulkheadd only");
-	if (n < sizeof p->t || (r = fd_pread_exact(fd, p, n, 0)) < 0)
+	if (n < sizeof p->t || fd_pread_exact(fd, p, n, 0) < 0)
 		return err_set(e, ERR_INTERNAL, "the ticket cannot be read");
 	if (p->t.magic != TICKET_MAGIC || p->t.nfilter != n - sizeof p->t)
 		return err_set(e, ERR_INTERNAL, "the ticket is of another version");

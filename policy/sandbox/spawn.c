@@ -122,10 +122,8 @@ make_ticket(
 	};
 	CLEANUP(free_ptr) struct filter *own = NULL;
 	const struct filter *f = h->filter[row_of(p)];
-	CLEANUP(free_ptr) uint8_t *buf = malloc(sizeof t + FILTER_MAX);
+	uint8_t buf[sizeof t + FILTER_MAX];
 
-	if (!buf)
-		return err_errno(e, ENOMEM, "ticket");
 	if (!row_is_own(p)) {
 		own = calloc(1, sizeof *own);
 		int r = own ? filter_build(p, own, e) : err_errno(e, ENOMEM, "filter");
@@ -142,7 +140,8 @@ make_ticket(
 #endif
 	t.nfilter = filtered ? (uint32_t)f->n : 0;
 	memcpy(buf, &t, sizeof t);
-	memcpy(buf + sizeof t, f->bytes, t.nfilter);
+	if (t.nfilter)
+		memcpy(buf + sizeof t, f->bytes, t.nfilter);
 	int fd = fd_sealed_memfd("ticket", buf, sizeof t + t.nfilter);
 	return fd < 0 ? err_errno(e, -fd, "ticket") : fd;
 }

@@ -333,12 +333,12 @@ read_fds(pid_t pid, struct sandbox_status *s)
 int
 status_read(const struct sandbox_host *h, pid_t pid, struct sandbox_status *s)
 {
-	CLEANUP(free_ptr) uint8_t *buf = malloc(PROC_FILE);
-	struct span text;
-	int r = buf ? 0 : -ENOMEM;
+	uint8_t buf[PROC_FILE];
+	struct span text = {0};
+	int r;
 
 	*s = (struct sandbox_status){.pid = pid};
-	if (r < 0 || (r = read_proc(pid, "status", buf, &text)) < 0 ||
+	if ((r = read_proc(pid, "status", buf, &text)) < 0 ||
 	    (r = status_parse(text, s)) < 0)
 		return r;
 	if ((r = read_proc(pid, "limits", buf, &text)) < 0 ||

@@ -105,7 +105,7 @@ int
 sandbox_verify(
     const struct sandbox_host *h, const struct sandbox_room *room, struct err *e)
 {
-	struct sandbox_status own, s;
+	struct sandbox_status own = {0}, s = {0};
 	int r = status_read(h, getpid(), &own);
 
 	if (r == 0)

@@ -130,26 +130,36 @@ fill(struct policy *p, struct span bytes, struct err *e)
 	return r ? r : parse_transports(p, e);
 }
 
+static struct policy *
+policy_new(const char *file)
+{
+	struct policy *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->file = strdup(file);
+	p->scopes = calloc(LIMIT_POLICY_SCOPES, sizeof(*p->scopes));
+	if (!p->file || !p->scopes)
+		policy_free(&p);
+	return p;
+}
+
 int
 policy_parse(struct span bytes, const char *file, struct policy **out, struct err *e)
 {
-	CLEANUP(policy_free) struct policy *p = calloc(1, sizeof(*p));
+	struct policy *p = policy_new(file);
 	struct err why = {0};
 	char shown[512];
 
 	*out = NULL;
-	if (!p)
-		return err_errno(e, ENOMEM, "signature policy");
-	p->file = strdup(file);
-	p->scopes = calloc(LIMIT_POLICY_SCOPES, sizeof(*p->scopes));
-	if (!p->file || !p->scopes)
-		return err_errno(e, ENOMEM, "signature policy");
-	int r = fill(p, bytes, &why);
+	int r = p ? fill(p, bytes, &why) : -ENOMEM;
+	if (r == 0) {
+		*out = p;
+		return 0;
+	}
+	policy_free(&p);
 	if (r == -ENOMEM)
 		return err_errno(e, ENOMEM, "signature policy");
-	if (r)
-		return err_set(e, ERR_POLICY, "signature policy %s: %.400s",
-		    span_escape(span_str(file), shown, sizeof(shown)), why.text);
-	*out = ptr_steal(&p);
-	return 0;
+	return err_set(e, ERR_POLICY, "signature policy %s: %.400s",
+	    span_escape(span_str(file), shown, sizeof(shown)), why.text);
 }

@@ -208,7 +208,7 @@ requirement_parse(
     const struct jv *v, const char *what, enum requirement *out, struct err *e)
 {
 	static const char *const type_only[] = {"type", NULL};
-	size_t type;
+	size_t type = 0;
 
 	int r = find_type(v, types, ARRAY_LEN(types), what, &type, e);
 	if (r)
