@@ -32,20 +32,40 @@ control_open(struct chan *c, enum room self, unsigned landlock_abi, const char *
 	return control_hello(c, self, landlock_abi, landlock);
 }
 
-void
-control_log(struct chan *c, enum log_level level, const char *fmt, ...)
+static void
+log_send(
+    struct chan *c, enum log_level level, uint64_t request, const char *fmt, va_list ap)
 {
 	char text[LIMIT_LOG_TEXT + 1], safe[LIMIT_LOG_TEXT + 1];
-	va_list ap;
 
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	span_escape(span_str(text), safe, sizeof(safe));
-	struct ipc_msg m = IPC_MSG(log, .level = level, .text = span_str(safe));
+	struct ipc_msg m =
+	    IPC_MSG(log, .level = level, .request = request, .text = span_str(safe));
 	int r = chan_send(c, &m);
 	(void)r; /* a log that does not fit is lost; the supervisor's end is seen
 		    elsewhere */
+}
+
+void
+control_log(struct chan *c, enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_send(c, level, 0, fmt, ap);
+	va_end(ap);
+}
+
+void
+control_log_for(
+    struct chan *c, enum log_level level, uint64_t request, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_send(c, level, request, fmt, ap);
+	va_end(ap);
 }
 
 int

@@ -22,6 +22,10 @@ int control_hello(struct chan *c, enum room self, unsigned landlock_abi,
  * loudly. */
 void control_log(struct chan *c, enum log_level level, const char *fmt, ...) PRINTF(3, 4);
 
+/* The same about one request: the number of a pull or of a call. */
+void control_log_for(struct chan *c, enum log_level level, uint64_t request,
+    const char *fmt, ...) PRINTF(4, 5);
+
 /* Waits for the next message from the supervisor. 0; CHAN_CLOSED when it has gone or said
  * stop; or negative. The phase moves to RUN after the first one. */
 int control_wait(struct chan *c, struct ipc_msg *m, int timeout_ms) MUST_CHECK;
