@@ -69,6 +69,7 @@ frontend_set_up(struct frontend *f, const struct msg_setup_frontend *m)
 	f->progress_ms = m->progress_seconds * 1000;
 	f->generation = m->generation;
 	f->restarts = m->restarts;
+	f->log_level = (unsigned)m->log_level;
 	pulls_begin(f); /* the limits may be wider now */
 	return cache_set_pins(f, m->pins);
 }

@@ -27,7 +27,8 @@ setup_frontend(struct room_entry *r)
 	struct supervisor *s = r->s;
 	struct ipc_msg m = IPC_MSG(setup_frontend, .embedded = s->settings.embedded,
 	    .insecure = span_str(s->settings.insecure),
-	    .policy_problem = span_str(s->policy_problem));
+	    .policy_problem = span_str(s->policy_problem),
+	    .log_level = s->settings.log_level);
 
 	return port_send(&r->control, &m);
 }
