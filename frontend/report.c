@@ -90,6 +90,12 @@ report_challenge(struct fetcher *fe, const struct msg_challenge *c)
 		requests_send(p);
 		return;
 	}
+	/* A registry token is what a token server would answer: it goes as it is. */
+	if (p->auth_state == AUTH_UNASKED && p->wish.auth == AUTH_GIVEN &&
+	    p->wish.secret_kind == SECRET_BEARER) {
+		credential_have(p, 2);
+		return;
+	}
 	bool fresh =
 	    p->auth_state == AUTH_HAVE && loop_now() - p->auth_at < CREDENTIAL_TRUSTED_MS;
 	if (fresh || (p->auth_state == AUTH_HAVE && p->tokens == 0))

@@ -302,6 +302,52 @@ secrets_go_to_no_other_site(void **state)
 }
 
 static void
+nothing_done(struct waiter *w, enum err_class code, const uint8_t image[32], bool fresh,
+    struct span text)
+{
+}
+
+/* What a client of the CRI gives as registry token counts as a token server's answer: it
+ * goes to the registry alone, and no token server is asked. */
+static void
+a_registry_token_goes_as_it_is(void **state)
+{
+	static const struct waiter_ops ops = {.done = nothing_done};
+
+	for (int scheme = CHALLENGE_BEARER; scheme <= CHALLENGE_BASIC; scheme++) {
+		struct world *w = world_new("");
+		struct waiter waiter = {.ops = &ops};
+		struct err e = {0};
+		struct pull_options o = {.name = span_str("quay.io/a/b"),
+		    .auth = AUTH_GIVEN,
+		    .secret_kind = SECRET_BEARER,
+		    .secret = span_str("token")};
+
+		assert_int_equal(pull_join(&w->f, &waiter, &o, &e), 0);
+		settle(w);
+		uint64_t pull = expect(w, &w->store, MSG_pull)->pull.pull;
+		struct msg_want_fetch *f =
+		    &expect(w, &w->supervisor, MSG_want_fetch)->want_fetch;
+		assert_int_equal(f->secret_kind, SECRET_BEARER);
+		assert_true(span_is(f->secret, "token"));
+		grant_fetcher(w, 0, pull, f->fetch);
+		struct ipc_msg need =
+		    IPC_MSG(need_document, .pull = pull, .req = 7, .kind = DOC_TOP);
+		send_from(w, &w->store, &need);
+		assert_int_equal(expect(w, &w->fetcher[0], MSG_get)->get.auth, 0);
+		struct ipc_msg c = bearer(7, "https://auth.quay.io/token");
+		c.challenge.scheme = (unsigned)scheme;
+		send_from(w, &w->fetcher[0], &c);
+		assert_int_equal(expect(w, &w->fetcher[0], MSG_get)->get.auth, 2);
+		expect_silence(w, &w->supervisor);
+		send_from(w, &w->fetcher[0], &c); /* refused: an answer, not a loop */
+		assert_int_equal(expect(w, &w->store, MSG_cancel)->cancel.code, ERR_AUTH);
+		expect_silence(w, &w->supervisor);
+		world_free(w);
+	}
+}
+
+static void
 a_redirect_gets_a_fetcher_without_a_secret(void **state)
 {
 	struct world *w = world_new("");
@@ -430,6 +476,7 @@ main(void)
 	    cmocka_unit_test(an_anonymous_pull_runs_through),
 	    cmocka_unit_test(a_token_of_another_origin_comes_through_its_own_fetcher),
 	    cmocka_unit_test(secrets_go_to_no_other_site),
+	    cmocka_unit_test(a_registry_token_goes_as_it_is),
 	    cmocka_unit_test(a_redirect_gets_a_fetcher_without_a_secret),
 	    cmocka_unit_test(redirects_end_after_five),
 	    cmocka_unit_test(https_never_falls_to_http_unless_told),
