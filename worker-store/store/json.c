@@ -2,6 +2,7 @@
 
 #include "common/base/limits.h"
 
+#include <endian.h>
 #include <errno.h>
 
 struct cursor {
@@ -85,26 +86,40 @@ scan_escape(struct cursor *c)
 
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Nonzero if one of eight bytes is zero (Mycroft's test: never a false "none"). */
-static uint64_t
-has_zero(uint64_t v)
+/* Most of the store's text is inside strings, so they are walked eight bytes at once. In
+ * the masks the top bit of a byte that is looked for is set; others above the lowest one
+ * may be, too. */
+static inline uint64_t
+mask_of(uint64_t v, uint8_t byte)
 {
+	v ^= EACH(byte);
 	return (v - EACH(1)) & ~v & EACH(0x80);
 }
 
-/* Most of the store's text is inside strings: eight bytes at once while none of them ends
- * one, escapes, or is a control character. */
-static void
+static inline uint64_t
+mask_below(uint64_t v, uint8_t byte)
+{
+	return (v - EACH(byte)) & ~v & EACH(0x80);
+}
+
+/* To the next byte that ends a string, escapes, or (when they are looked for) is a
+ * control character; at most to the end. */
+static inline void
 skip_plain(struct cursor *c)
 {
 	while (c->end - c->p >= 8) {
 		uint64_t v;
 		memcpy(&v, c->p, sizeof(v));
-		if (has_zero(v ^ EACH('"')) | has_zero(v ^ EACH('\\')) |
-		    ((v - EACH(0x20)) & ~v & EACH(0x80)))
+		v = le64toh(v);
+		uint64_t m = mask_of(v, '"') | mask_of(v, '\\') | mask_below(v, 0x20);
+		if (m) {
+			c->p += __builtin_ctzll(m) / 8;
 			return;
+		}
 		c->p += 8;
 	}
+	while (c->p < c->end && *c->p != '"' && *c->p != '\\' && *c->p >= 0x20)
+		c->p++;
 }
 
 static bool
@@ -112,15 +127,16 @@ scan_string(struct cursor *c)
 {
 	if (!take(c, '"'))
 		return false;
-	skip_plain(c);
-	while (c->p < c->end) {
+	for (;;) {
+		skip_plain(c);
+		if (c->p == c->end)
+			return false;
 		uint8_t b = *c->p++;
 		if (b == '"')
 			return true;
 		if (b < 0x20 || (b == '\\' && !scan_escape(c)))
 			return false;
 	}
-	return false;
 }
 
 static bool
@@ -205,26 +221,6 @@ json_check(struct span text, struct span *value)
 	return c.p == c.end ? 0 : -EBADMSG;
 }
 
-enum json_type
-json_type(struct span value)
-{
-	switch (value.n ? *value.p : 'n') {
-	case '{':
-		return JSON_OBJECT;
-	case '[':
-		return JSON_ARRAY;
-	case '"':
-		return JSON_STRING;
-	case 't':
-	case 'f':
-		return JSON_BOOL;
-	case 'n':
-		return JSON_NULL;
-	default:
-		return JSON_NUMBER;
-	}
-}
-
 struct json_iter
 json_iter(struct span container)
 {
@@ -234,13 +230,80 @@ json_iter(struct span container)
 	return (struct json_iter){span_from(container, 1)};
 }
 
+/* ---- walking what has been checked: only ends are looked for ---- */
+
+/* A quote ends the string unless it is escaped: an odd number of backslashes before it.
+ */
+static void
+pass_string(struct cursor *c)
+{
+	const uint8_t *start = c->p++, *quote;
+
+	while ((quote = memchr(c->p, '"', (size_t)(c->end - c->p)))) {
+		const uint8_t *p = quote;
+		while (p[-1] == '\\' && p - 1 > start)
+			p--;
+		c->p = quote + 1;
+		if ((quote - p) % 2 == 0)
+			return;
+	}
+	c->p = c->end;
+}
+
+static void
+pass_container(struct cursor *c)
+{
+	unsigned depth = 0;
+
+	while (c->p < c->end) {
+		switch (*c->p) {
+		case '"':
+			pass_string(c);
+			continue;
+		case '{':
+		case '[':
+			depth++;
+			break;
+		case '}':
+		case ']':
+			depth--;
+			break;
+		}
+		c->p++;
+		if (!depth)
+			return;
+	}
+}
+
+static void
+pass_word(struct cursor *c)
+{
+	while (c->p<c->end && * c->p> ' ' && *c->p != ',' && *c->p != '}' && *c->p != ']')
+		c->p++;
+}
+
+/* A bracket that closes is no value. */
 static bool
 next_value(struct cursor *c, struct span *value)
 {
 	skip_space(c);
 	const uint8_t *start = c->p;
-	if (!scan_value(c, 0))
+	if (start == c->end)
 		return false;
+	switch (*start) {
+	case '}':
+	case ']':
+		return false;
+	case '"':
+		pass_string(c);
+		break;
+	case '{':
+	case '[':
+		pass_container(c);
+		break;
+	default:
+		pass_word(c);
+	}
 	*value = span_of(start, (size_t)(c->p - start));
 	return true;
 }
@@ -250,12 +313,40 @@ json_next(struct json_iter *it, struct span *value)
 {
 	struct cursor c = {it->rest.p, it->rest.p + it->rest.n};
 
-	if (!next_value(&c, value)) /* the closing bracket is no value */
+	if (!next_value(&c, value))
 		return false;
 	skip_space(&c);
 	take(&c, ',');
 	it->rest = span_of(c.p, (size_t)(c.end - c.p));
 	return true;
+}
+
+bool
+json_enter(const struct json_iter *it, struct json_iter *object)
+{
+	struct cursor c = {it->rest.p, it->rest.p + it->rest.n};
+
+	skip_space(&c);
+	if (c.p == c.end || *c.p != '{')
+		return false;
+	*object = json_iter(span_of(c.p, (size_t)(c.end - c.p)));
+	return true;
+}
+
+struct span
+json_leave(struct json_iter *it, const struct json_iter *object)
+{
+	struct cursor c = {it->rest.p, it->rest.p + it->rest.n};
+	struct cursor end = {object->rest.p, c.end};
+
+	skip_space(&c);
+	skip_space(&end);
+	take(&end, '}');
+	struct span raw = span_of(c.p, (size_t)(end.p - c.p));
+	skip_space(&end);
+	take(&end, ',');
+	it->rest = span_of(end.p, (size_t)(end.end - end.p));
+	return raw;
 }
 
 bool

@@ -23,7 +23,21 @@ enum json_type {
  * the value without the white space around it. 0, or -EBADMSG. */
 int json_check(struct span text, struct span *value) MUST_CHECK;
 
-enum json_type json_type(struct span value);
+static inline enum json_type
+json_type(struct span value)
+{
+	uint8_t c = value.n ? *value.p : 'n';
+
+	if (c == '"')
+		return JSON_STRING;
+	if (c == '{')
+		return JSON_OBJECT;
+	if (c == '[')
+		return JSON_ARRAY;
+	if (c == 't' || c == 'f')
+		return JSON_BOOL;
+	return c == 'n' ? JSON_NULL : JSON_NUMBER;
+}
 
 /* Walks the elements of an array, or the members of an object, of a checked text:
  *	struct json_iter it = json_iter(array);
@@ -35,6 +49,12 @@ struct json_iter {
 struct json_iter json_iter(struct span container);
 bool json_next(struct json_iter *it, struct span *value);
 bool json_next_member(struct json_iter *it, struct span *key, struct span *value);
+
+/* If the next element of an array is an object, its members can be walked without looking
+ * for its end first: json_enter, json_next_member to the end, then json_leave, which
+ * moves the array's iterator on and returns the object. */
+bool json_enter(const struct json_iter *it, struct json_iter *object);
+struct span json_leave(struct json_iter *it, const struct json_iter *object);
 
 /* The text of a string into dst, which has at least string.n bytes. The length, or
  * -EBADMSG for U+0000 and lone surrogates, which JSON allows and nothing here should

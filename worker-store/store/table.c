@@ -4,6 +4,7 @@
 #include "common/base/limits.h"
 #include "worker-store/store/ids.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -222,17 +223,14 @@ flag_incomplete(struct span flags)
 	return yes;
 }
 
-/* What is wrong with the record, or NULL. */
+/* What is wrong with the record, or NULL: then all its members have been walked. */
 static const char *
-record_parse(struct record *r, enum table_kind kind)
+record_parse(struct record *r, enum table_kind kind, struct json_iter *it)
 {
-	struct json_iter it = json_iter(r->raw);
 	struct span key, v;
 	uint32_t seen = 0;
 
-	if (json_type(r->raw) != JSON_OBJECT)
-		return "a record is not an object";
-	while (json_next_member(&it, &key, &v)) {
+	while (json_next_member(it, &key, &v)) {
 		bool wrong_case = false;
 		const struct field *f = field_of(kind, key, &wrong_case);
 		if (wrong_case)
@@ -262,11 +260,32 @@ span_order(struct span a, struct span b)
 	return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
+/* Big-endian, so that it sorts as the bytes do. */
+static uint64_t
+head_of(struct span id)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, id.p, id.n < sizeof(v) ? id.n : sizeof(v));
+	return be64toh(v);
+}
+
+static int
+key_order(
+    const struct record *rec, uint64_t head, struct span id, const struct table_key *key)
+{
+	if (head != key->head)
+		return head < key->head ? -1 : 1;
+	return span_order(id, rec[key->at].id);
+}
+
 static int
 order_by_id(const void *a, const void *b, void *arg)
 {
+	const struct table_key *x = a;
 	const struct record *rec = arg;
-	return span_order(rec[*(const uint32_t *)a].id, rec[*(const uint32_t *)b].id);
+
+	return key_order(rec, x->head, rec[x->at].id, b);
 }
 
 static bool
@@ -276,7 +295,7 @@ table_sort(struct table *t)
 	if (!t->by_id)
 		return false;
 	for (size_t i = 0; i < t->n; i++)
-		t->by_id[i] = (uint32_t)i;
+		t->by_id[i] = (struct table_key){head_of(t->rec[i].id), (uint32_t)i};
 	qsort_r(t->by_id, t->n, sizeof(*t->by_id), order_by_id, t->rec);
 	t->sorted = t->n;
 	return true;
@@ -286,7 +305,7 @@ static bool
 table_has_twins(const struct table *t)
 {
 	for (size_t i = 1; i < t->sorted; i++)
-		if (span_eq(t->rec[t->by_id[i - 1]].id, t->rec[t->by_id[i]].id))
+		if (order_by_id(&t->by_id[i - 1], &t->by_id[i], t->rec) == 0)
 			return true;
 	return false;
 }
@@ -319,10 +338,10 @@ damaged(struct err *e, const char *where, const char *what)
 static int
 table_fill(struct table *t, struct span array, const char *where, struct err *e)
 {
-	struct json_iter it = json_iter(array);
+	struct json_iter it = json_iter(array), members;
 	struct span v;
 
-	while (json_next(&it, &v)) {
+	while (json_enter(&it, &members)) {
 		if (t->n == LIMIT_STORE_RECORDS)
 			return err_set(e, ERR_CONTENT,
 			    "%s of the store has more than %d records", where,
@@ -330,11 +349,13 @@ table_fill(struct table *t, struct span array, const char *where, struct err *e)
 		struct record *r = table_grow(t);
 		if (!r)
 			return err_errno(e, ENOMEM, "%s", where);
-		r->raw = v;
-		const char *wrong = record_parse(r, t->kind);
+		const char *wrong = record_parse(r, t->kind, &members);
 		if (wrong)
 			return damaged(e, where, wrong);
+		r->raw = json_leave(&it, &members);
 	}
+	if (json_next(&it, &v))
+		return damaged(e, where, "a record is not an object");
 	if (!table_sort(t))
 		return err_errno(e, ENOMEM, "%s", where);
 	return table_has_twins(t) ? damaged(e, where, "two records have one id") : 0;
@@ -421,11 +442,12 @@ struct record *
 table_find(struct table *t, struct span id)
 {
 	size_t low = 0, high = t->sorted;
+	uint64_t head = head_of(id);
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		struct record *r = &t->rec[t->by_id[mid]];
-		int c = span_order(id, r->id);
+		struct record *r = &t->rec[t->by_id[mid].at];
+		int c = key_order(t->rec, head, id, &t->by_id[mid]);
 		if (c == 0 && !r->gone)
 			return r;
 		if (c == 0)
@@ -453,7 +475,10 @@ table_put(struct table *t, struct record *r, struct buf *text, struct err *e)
 		return err_set(
 		    e, ERR_INTERNAL, "a record made for the store is not JSON");
 	fresh.raw = value;
-	const char *wrong = record_parse(&fresh, t->kind);
+	struct json_iter it = json_iter(value);
+	const char *wrong = json_type(value) == JSON_OBJECT
+				? record_parse(&fresh, t->kind, &it)
+				: "no object";
 	if (!wrong && r && !span_eq(r->id, fresh.id))
 		wrong = "another id";
 	if (!wrong && !r && table_find(t, fresh.id))

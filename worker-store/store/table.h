@@ -35,12 +35,18 @@ struct record {
 	bool incomplete; /* flags.incomplete */
 };
 
+/* The first bytes of an id, so that most comparisons stay in one array. */
+struct table_key {
+	uint64_t head;
+	uint32_t at;
+};
+
 struct table {
 	enum table_kind kind;
 	uint8_t *text;
 	struct record *rec;
 	size_t n, cap;
-	uint32_t *by_id; /* the first `sorted` records, by id */
+	struct table_key *by_id; /* the first `sorted` records, by id */
 	size_t sorted;
 };
 
