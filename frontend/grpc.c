@@ -151,10 +151,9 @@ rpc_tell(struct rpc *r)
 	bool usual = r->code == GRPC_OK || r->code == GRPC_CANCELLED || !m;
 
 	metrics_call(r->call.f, m ? m->name : "unknown", r->code, ms);
-	grpc_log(r->conn->grpc, usual ? LOG_DEBUG : LOG_INFO,
-	    "call %llu: %s: %s in %llu ms%s%.200s", (unsigned long long)r->call.id, name,
-	    grpc_code_name(r->code), (unsigned long long)ms, r->text ? ": " : "",
-	    r->text ? r->text : "");
+	grpc_log(r->conn->grpc, usual ? LOG_DEBUG : LOG_INFO, r->call.id,
+	    "%s: %s in %llu ms%s%.500s", name, grpc_code_name(r->code),
+	    (unsigned long long)ms, r->text ? ": " : "", r->text ? r->text : "");
 }
 
 static void

@@ -1,4 +1,5 @@
-/* Inside the gRPC server: connections (grpc_server.c) and the calls on them (grpc.c). */
+/* Inside the gRPC server: the sockets it listens on (grpc_server.c), connections
+ * (grpc_conn.c) and the calls on them (grpc.c). */
 #ifndef BULKHEAD_FRONTEND_GRPC_H
 #define BULKHEAD_FRONTEND_GRPC_H
 
@@ -52,6 +53,18 @@ struct grpc *grpc_of(struct frontend *f);
 /* Closes everything. */
 void grpc_free(struct frontend *f);
 
+/* One line, if the level is worth it; call: the number of the call it is about, or 0. */
+void grpc_log(struct grpc *g, enum log_level level, uint64_t call, const char *fmt, ...)
+    PRINTF(4, 5);
+
+/* Accepts again, if it was paused and may. */
+void grpc_resume(struct grpc *g);
+
+/* Ends a grpc_stop when the last answer has gone out: says so, once. */
+void grpc_settle(struct grpc *g);
+
+/* ---- connections (grpc_conn.c) ---- */
+
 /* Serves one connected socket, non-blocking (taken over, also on failure). 0 or -errno.
  */
 int grpc_serve(struct grpc *g, int fd) MUST_CHECK;
@@ -59,7 +72,15 @@ int grpc_serve(struct grpc *g, int fd) MUST_CHECK;
 /* Output is waiting: it goes out before the loop sleeps. */
 void conn_dirty(struct conn *c);
 
-void grpc_log(struct grpc *g, enum log_level level, const char *fmt, ...) PRINTF(3, 4);
+/* Sends what there is. May close the connection: for the loop's own calls only. */
+void conn_flush(struct conn *c);
+
+/* Drops its calls and frees it; likewise. */
+void conn_close(struct conn *c);
+
+/* Whether it has been waited for long enough, and what for; asks whether it lives, when
+ * it is silent. */
+const char *conn_overdue(struct conn *c, uint64_t now);
 
 /* ---- calls (grpc.c) ---- */
 
