@@ -12,6 +12,8 @@
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define NORETURN __attribute__((noreturn))
+/* A local buffer that is written before it is read: the build zeroes all others. */
+#define UNINITIALIZED __attribute__((uninitialized))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Hands a pointer on: returns *pp and leaves NULL behind. */

@@ -172,7 +172,7 @@ chan_enqueue(struct chan *c, const uint8_t *p, size_t n, const struct ipc_msg *m
 int
 chan_send(struct chan *c, const struct ipc_msg *m)
 {
-	uint8_t buf[LIMIT_PACKET];
+	UNINITIALIZED uint8_t buf[LIMIT_PACKET];
 	const struct ipc_row *row = ipc_row_find(m->type);
 
 	if (c->fd < 0)
