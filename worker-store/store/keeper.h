@@ -108,6 +108,7 @@ struct keeper {
 	struct erase erase;
 	struct helper janitor;
 	struct pull *pulls;
+	uint64_t turn; /* counts layers that began */
 	struct query *queries;
 	struct describer *describer; /* describe.c; likewise */
 	struct watch *watch;	     /* watch.c; NULL until somebody asks */

@@ -308,7 +308,8 @@ pull_take(struct pull *p, const struct msg_pull *m)
 	    !span_to_str(m->name, p->name, sizeof(p->name)) ||
 	    !span_to_str(m->os, p->os, sizeof(p->os)) ||
 	    !span_to_str(m->architecture, p->architecture, sizeof(p->architecture)) ||
-	    !span_to_str(m->variant, p->variant, sizeof(p->variant)))
+	    !span_to_str(m->variant, p->variant, sizeof(p->variant)) ||
+	    !span_to_str(m->namespace, p->namespace, sizeof(p->namespace)))
 		return -1;
 	return 0;
 }

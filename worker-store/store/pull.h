@@ -56,6 +56,8 @@ struct pull {
 	bool pinned;
 	uint8_t pin[DIGEST_BYTES];
 	char os[65], architecture[65], variant[65];
+	char namespace[LIMIT_NAMESPACE + 1]; /* layers are shared out between these */
+	uint64_t turn;			     /* when a layer of it began last */
 	enum pull_mode mode;
 	struct access access;
 	bool access_known;

@@ -1,6 +1,7 @@
 #include "worker-store/store/pull.h"
 
 #include "common/base/fd.h"
+#include "worker-store/store/slots.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -343,29 +344,79 @@ layers_count(const struct pull *p, enum layer_step a, enum layer_step b)
 	return n;
 }
 
+static struct pull_layer *
+layer_waiting(const struct pull *p)
+{
+	for (size_t i = 0; i < p->n_layers; i++) {
+		if (p->layers[i].step == STEP_WAITING)
+			return &p->layers[i];
+	}
+	return NULL;
+}
+
+static bool
+layers_may_step(const struct pull *p)
+{
+	return p->layers_begun && !p->ended && !p->committing && !p->reason.code;
+}
+
+/* Every pull whose layers are, or could be, in flight. */
+static size_t
+claims_make(struct keeper *room, struct slot_claim *v, size_t most)
+{
+	size_t n = 0;
+
+	for (struct pull *p = room->pulls; p && n < most; p = p->next) {
+		unsigned flying = (unsigned)layers_count(p, STEP_STARTED, STEP_CHECKING);
+		bool waits = layers_may_step(p) && layer_waiting(p);
+		if (p->ended || (!flying && !waits))
+			continue;
+		v[n++] = (struct slot_claim){.namespace = p->namespace,
+		    .id = p->id,
+		    .turn = p->turn,
+		    .flying = flying,
+		    .waits = waits,
+		    .arg = p};
+	}
+	return n;
+}
+
+/* Begins layers as long as there are slots. */
+static void
+layers_share(struct keeper *room)
+{
+	static struct slot_claim claims[LIMIT_PULLS];
+
+	for (;;) {
+		size_t n = claims_make(room, claims, LIMIT_PULLS);
+		int next = slots_next(
+		    claims, n, LIMIT_LAYERS_IN_FLIGHT, LIMIT_LAYERS_IN_FLIGHT_ALL);
+		if (next < 0 || !janitor_ready(room))
+			return; /* the janitor calls again */
+		struct pull *p = claims[next].arg;
+		struct pull_layer *l = layer_waiting(p);
+		p->turn = ++room->turn;
+		layer_start(l);
+		if (l->step == STEP_WAITING && layers_may_step(p))
+			return; /* nothing came of it */
+	}
+}
+
+static bool
+layers_done(const struct pull *p)
+{
+	return layers_count(p, STEP_DONE, STEP_PRESENT) == p->n_layers;
+}
+
 void
 layers_step(struct pull *p)
 {
-	size_t flying = layers_count(p, STEP_STARTED, STEP_CHECKING), all = 0;
-	bool done = layers_count(p, STEP_DONE, STEP_PRESENT) == p->n_layers;
-
-	if (p->ended || p->committing || p->reason.code)
+	if (!layers_may_step(p))
 		return;
-	if (!done && !janitor_ready(p->room))
-		return; /* it calls again */
-	for (struct pull *q = p->room->pulls; q; q = q->next)
-		all += q->ended ? 0 : layers_count(q, STEP_STARTED, STEP_CHECKING);
-	for (size_t i = 0; i < p->n_layers && flying < LIMIT_LAYERS_IN_FLIGHT &&
-			   all < LIMIT_LAYERS_IN_FLIGHT_ALL && !p->ended;
-	     i++) {
-		if (p->layers[i].step != STEP_WAITING)
-			continue;
-		layer_start(&p->layers[i]);
-		flying++;
-		all++;
-	}
-	if (done)
+	if (layers_done(p))
 		commit_begin(p);
+	else
+		layers_share(p->room);
 }
 
 /* One that had to wait for another pull's layers goes on. */
@@ -373,8 +424,9 @@ void
 layers_step_all(struct keeper *room)
 {
 	for (struct pull *p = room->pulls; p; p = p->next)
-		if (p->layers_begun)
-			layers_step(p);
+		if (layers_may_step(p) && layers_done(p))
+			commit_begin(p);
+	layers_share(room);
 }
 
 static void
