@@ -98,11 +98,12 @@
 #define LIMIT_GRPC_CALLS 4096	   /* of all connections at once */
 #define LIMIT_GRPC_HEADERS KiB(64) /* of one request, names and values */
 #define LIMIT_GRPC_FIELDS 256	   /* of one request */
-#define LIMIT_GRPC_STATUS 2048	   /* text of an error: thrice that, encoded; clients take 8 KiB */
+#define LIMIT_GRPC_STATUS \
+	2048 /* text of an error: thrice that, encoded; clients take 8 KiB */
 #define LIMIT_GRPC_CONTROL \
 	1000 /* frames of a connection that ask for work and bring none */
 #define LIMIT_GRPC_CONTROL_RATE 200 /* how many of them come back in a second */
-#define LIMIT_PROTOBUF_FACTOR 4	    /* a decoded request takes this much of its size ... */
+#define LIMIT_PROTOBUF_FACTOR 4 /* a decoded request takes this much of its size ... */
 #define LIMIT_PROTOBUF_BASE KiB(16) /* ... and this */
 #define LIMIT_CONTROL_CLIENTS 64
 #define LIMIT_CONTROL_REQUESTS 64 /* of one client at once */
@@ -133,6 +134,10 @@
 #define LIMIT_CACHE_SECONDS 60	       /* a call waits for the store's first word */
 #define LIMIT_METRICS_SECONDS 10       /* for a request, and for taking its answer */
 #define LIMIT_DOCUMENT_SECONDS 10      /* CPU seconds of a document room */
+/* From asking for a document or verdict room until it has answered and gone. */
+#define LIMIT_ANSWER_SECONDS 60
+/* From asking for a document until it is in the store. */
+#define LIMIT_ARRIVAL_SECONDS (LIMIT_SLOW_SECONDS + 2 * LIMIT_FIRST_BYTE_SECONDS)
 
 /* Concurrency. */
 #define LIMIT_LAYERS_IN_FLIGHT 3     /* of one pull */

@@ -514,6 +514,29 @@ test_crash(void **state)
 	broken(w, "signal 9");
 }
 
+/* One that says nothing is ended; that is not held against the image. */
+static void
+test_silent(void **state)
+{
+	struct world *w = *state;
+	struct ipc_msg m;
+	struct chan doc;
+
+	w->k.answer_ms = 200;
+	describe(w, 1);
+	uint64_t token = room_given(w, &doc, DOC_MANIFEST, w->im.rq.manifest);
+	expect(w, &w->control, MSG_end, &m);
+	assert_int_equal(m.end.room, ROOM_DOCUMENT);
+	assert_int_equal(m.end.token, token);
+	done(w, 1, ERR_DEADLINE, "was ended");
+	room_ends(w, &doc, token, NULL, 256 + 9);
+	w->k.answer_ms = 0;
+	describe(w, 2);
+	manifest(w, NULL, 0);
+	config(w, "app");
+	done(w, 2, ERR_OK, "");
+}
+
 /* Too many rooms live just now: again, not for ever, and nothing is held against it. */
 static void
 test_no_room(void **state)
@@ -572,6 +595,7 @@ main(void)
 	    T(test_other_answer),
 	    T(test_bad_user),
 	    T(test_crash),
+	    T(test_silent),
 	    T(test_no_room),
 	    T(test_stop),
 	};

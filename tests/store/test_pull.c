@@ -805,6 +805,77 @@ test_config_for_index(void **state)
 	bad_answer(*state, &m, ERR_CONTENT);
 }
 
+/* Rooms that have a document, or the question for a verdict, and stay silent. */
+static void
+test_silent_document_room(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1}, doc = {.fd = -1};
+	uint64_t token;
+	struct ipc_msg m;
+	char text[2048];
+
+	w->k.answer_ms = 200;
+	give(w, &fetch, CH_fetch_store, ROOM_FETCH, PULL, 1);
+	ask(w, PULL_ALWAYS, NAME, NULL);
+	read_by(w, &fetch, w->im.rq.list, &doc, &token);
+	assert_int_equal(pull_ended(w, text), ERR_CONTENT);
+	assert_non_null(strstr(text, "document room had not done its work"));
+	assert_true(hear(w, &w->control, &m, 100));
+	assert_int_equal(m.type, MSG_end);
+	assert_int_equal(m.end.token, token);
+	gone(w, ROOM_DOCUMENT, token, 256 + 9);
+	spin(w, 20);
+	assert_null(w->k.pulls);
+	chan_release(&doc);
+	chan_release(&fetch);
+}
+
+static void
+test_silent_verdict_room(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1}, c = {.fd = -1};
+	struct ipc_msg m;
+	char text[2048];
+
+	w->k.answer_ms = 1000; /* the document rooms of this test are faster */
+	documents(w, &fetch);
+	wanted(w, ROOM_VERDICT, &m);
+	give(w, &c, CH_store_verdict, ROOM_VERDICT, PULL, m.want.token);
+	expect(w, &c, MSG_judge, &m);
+	assert_int_equal(pull_ended(w, text), ERR_INTERNAL);
+	assert_non_null(strstr(text, "verdict room had not done its work"));
+	chan_release(&c);
+	chan_release(&fetch);
+}
+
+/* A fetcher that says it has fetched, and sends nothing. */
+static void
+test_no_document(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1}, doc = {.fd = -1};
+	struct ipc_msg m;
+	uint64_t token;
+	char text[2048];
+
+	w->k.arrival_ms = 200;
+	give(w, &fetch, CH_fetch_store, ROOM_FETCH, PULL, 1);
+	ask(w, PULL_ALWAYS, NAME, NULL);
+	read_by(w, &fetch, w->im.rq.list, &doc, &token);
+	spin(w, 300); /* that one is here: only its room is waited for */
+	index_answer(w, &m);
+	answer(w, &doc, token, &m);
+	expect(w, &w->frontend, MSG_need_document, &m);
+	send_document(&fetch, m.need_document.req + 1, fd_sealed_memfd("d", "1", 1));
+	assert_int_equal(pull_ended(w, text), ERR_DEADLINE);
+	assert_non_null(strstr(text, "manifest of " NAME " did not arrive"));
+	spin(w, 20);
+	assert_null(w->k.pulls);
+	chan_release(&fetch);
+}
+
 static void
 test_uneven_manifest(void **state)
 {
@@ -1317,6 +1388,9 @@ main(void)
 	    T(test_document_size),
 	    T(test_stray_documents),
 	    T(test_config_for_index),
+	    T(test_silent_document_room),
+	    T(test_silent_verdict_room),
+	    T(test_no_document),
 	    T(test_uneven_manifest),
 	    T(test_layer_too_large),
 	    T(test_first_of_two_too_large),

@@ -311,7 +311,8 @@ reader_failed(struct helper *h, const char *text)
 		return;
 	}
 	x->e = (struct err){0};
-	err_set(&x->e, ERR_CONTENT, "%s", text);
+	/* Slow is not wrong: the next time may be better. */
+	err_set(&x->e, h->late ? ERR_DEADLINE : ERR_CONTENT, "%s", text);
 	description_failed(x, &x->e);
 }
 

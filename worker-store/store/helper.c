@@ -14,6 +14,7 @@ helper_unlist(struct helper *h)
 {
 	if (!h->room)
 		return;
+	loop_timer_clear(&h->room->loop, &h->limit);
 	for (struct helper **at = &h->room->helpers; *at; at = &(*at)->next) {
 		if (*at == h) {
 			*at = h->next;
@@ -43,6 +44,21 @@ helper_broke(struct helper *h, const char *why)
 	helper_fail(h, text);
 }
 
+/* A room that has one document, or one question, has nothing to wait for. */
+static void
+limit_fired(struct loop_timer *t)
+{
+	struct helper *h = t->arg;
+	char text[160];
+
+	h->late = true;
+	snprintf(text, sizeof(text),
+	    "the %s room had not done its work after %u s and was ended",
+	    room_name(h->kind), LIMIT_ANSWER_SECONDS);
+	helper_kill(h);
+	helper_fail(h, text);
+}
+
 static void
 helper_new(struct keeper *room, struct helper *h, enum room kind, uint64_t pull,
     uint64_t token, const struct helper_ops *ops)
@@ -55,8 +71,12 @@ helper_new(struct keeper *room, struct helper *h, enum room kind, uint64_t pull,
 	    .pull = pull,
 	    .token = token,
 	    .alive = true,
+	    .limit = {.fired = limit_fired, .arg = h},
 	    .arg = arg};
 	helper_list(h);
+	if (kind == ROOM_DOCUMENT || kind == ROOM_VERDICT)
+		loop_timer_set(&room->loop, &h->limit,
+		    room->answer_ms ? room->answer_ms : LIMIT_ANSWER_SECONDS * 1000);
 }
 
 void

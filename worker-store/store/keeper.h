@@ -36,6 +36,8 @@ struct helper {
 		      */
 	bool opened; /* its channel was, so it may have read something */
 	bool failed;
+	bool late;		 /* ended because it did not in time */
+	struct loop_timer limit; /* of a document or verdict room */
 	void *arg;
 };
 
@@ -100,6 +102,8 @@ struct keeper {
 	uint8_t policy[32];			/* the hash that a verdict has to name */
 	bool sweep_only, stopping, swept, lost; /* lost: the supervisor is gone */
 	uint64_t tokens;
+	/* Milliseconds; 0: LIMIT_ANSWER_SECONDS, LIMIT_ARRIVAL_SECONDS. */
+	unsigned answer_ms, arrival_ms;
 	struct helper *helpers;
 	struct job *jobs;
 	struct job sweep;

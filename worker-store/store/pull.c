@@ -55,6 +55,7 @@ pull_get(struct keeper *room, uint64_t id)
 	p->top.fd = p->manifest.fd = p->config.fd = -1;
 	p->docs = COMMIT_NOTHING;
 	p->patience = (struct loop_timer){.fired = patience_over, .arg = p};
+	p->arrival = (struct loop_timer){.fired = docs_late, .arg = p};
 	p->next = room->pulls;
 	room->pulls = p;
 	return p;
@@ -140,6 +141,7 @@ pull_close(struct pull *p)
 	p->ended = true;
 	room->ended[room->n_ended++ % ARRAY_LEN(room->ended)] = p->id;
 	loop_timer_clear(&room->loop, &p->patience);
+	loop_timer_clear(&room->loop, &p->arrival);
 	commit_cancel(p);
 	layers_kill(p);
 	/* Whatever of the pull lives in any room. */

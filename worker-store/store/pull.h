@@ -83,6 +83,7 @@ struct pull {
 	struct commit_staged docs;
 	struct err reason; /* a failure that may only be another's echo */
 	struct loop_timer patience;
+	struct loop_timer arrival; /* of the document that is asked for */
 };
 
 /* The pull of that number, made if it is not known yet: the supervisor's messages about
@@ -113,6 +114,7 @@ void pulls_reap(struct keeper *room);
 /* pull_docs.c: asks for the document, of the store itself if it is there. */
 void docs_begin(struct pull *p);
 void docs_message(struct pull *p, struct ipc_msg *m); /* `document` of a fetcher */
+void docs_late(struct loop_timer *t);		      /* pull.arrival */
 void docs_render(struct pull *p); /* inspect --remote: the answer, then the end */
 void document_free(struct document *d);
 

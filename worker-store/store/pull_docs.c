@@ -118,6 +118,21 @@ document_want(struct pull *p, struct document *d)
 	    .kind = d->kind, .known = d->known, .size = d->size);
 	memcpy(m.need_document.digest, d->digest, sizeof(d->digest));
 	port_send(&p->room->frontend, &m);
+	loop_timer_set(&p->room->loop, &p->arrival,
+	    p->room->arrival_ms ? p->room->arrival_ms : LIMIT_ARRIVAL_SECONDS * 1000);
+}
+
+/* A fetcher may say "fetched" to the frontend and send nothing here: nobody else would
+ * see it. */
+void
+docs_late(struct loop_timer *t)
+{
+	struct pull *p = t->arg;
+
+	pull_fail(p, ERR_DEADLINE,
+	    "the %s of %s did not arrive within %u s: its registry, or the room that "
+	    "fetches it, is stuck",
+	    kind_text(p->asked->kind), p->name, LIMIT_ARRIVAL_SECONDS);
 }
 
 void
@@ -144,6 +159,7 @@ docs_message(struct pull *p, struct ipc_msg *m)
 	if (!document_take(p, d, fd))
 		return;
 	fd_steal(&fd);
+	loop_timer_clear(&p->room->loop, &p->arrival);
 	read_document(p);
 }
 
