@@ -317,12 +317,11 @@ request_read(nghttp2_session *session, int32_t id, uint8_t *p, size_t n, uint32_
     nghttp2_data_source *source, void *arg)
 {
 	struct reply *r = source->ptr;
-	size_t got = r->request_n < n ? r->request_n : n;
+	size_t left = r->request_n - r->request_at, got = left < n ? left : n;
 
-	memcpy(p, r->request, got);
-	memmove((uint8_t *)r->request, r->request + got, r->request_n - got);
-	r->request_n -= got;
-	if (r->request_n == 0 && !r->keep_open)
+	memcpy(p, r->request + r->request_at, got);
+	r->request_at += got;
+	if (got == left && !r->keep_open)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
 	return got == 0 && r->keep_open ? NGHTTP2_ERR_DEFERRED : (ssize_t)got;
 }

@@ -17,7 +17,7 @@ struct reply {
 	bool closed;
 	uint32_t reset;
 	const uint8_t *request; /* to be sent */
-	size_t request_n;
+	size_t request_n, request_at;
 	bool keep_open; /* no END_STREAM after that */
 };
 
