@@ -1,9 +1,12 @@
 #include "worker-fetch/fetch/job.h"
 
 #include "common/base/fd.h"
+#include "common/base/loop.h"
 #include "worker-fetch/fetch/body.h"
 
 #include <errno.h>
+
+#define HELD_UP_MS 500 /* how often the frontend hears of bytes that nobody takes */
 
 /* ---- answers ---- */
 
@@ -248,15 +251,27 @@ jobs_advance(struct fetcher *f)
 	}
 }
 
+/* Bytes would come, or have come all, but nobody takes them: no fault of the registry's.
+ */
+static bool
+job_held_up(const struct job *j)
+{
+	return j->arrived || (j->t && j->full);
+}
+
 void
 jobs_progress(struct fetcher *f)
 {
+	uint64_t now = loop_now();
+
 	for (struct job *j = f->jobs; j; j = j->next) {
-		if (j->over || j->told == j->bytes)
+		bool again = job_held_up(j) && now - j->told_at >= HELD_UP_MS;
+		if (j->over || (j->told == j->bytes && !(again && j->bytes)))
 			continue;
 		struct ipc_msg m =
 		    IPC_MSG(fetch_progress, .req = j->req, .bytes = j->bytes);
 		j->told = j->bytes;
+		j->told_at = now;
 		send_to(f, &f->frontend, &m);
 	}
 }

@@ -29,6 +29,7 @@ struct job {
 	bool arrived;	    /* the body is complete, the ring not yet open */
 	bool over;	    /* answered; to be freed */
 	uint64_t told;	    /* bytes of the last progress message */
+	uint64_t told_at;   /* loop_now() */
 	uint64_t bytes;	    /* given to the feed */
 	struct feed feed;
 };
