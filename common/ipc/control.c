@@ -32,8 +32,7 @@ control_open(struct chan *c, enum room self, unsigned landlock_abi, const char *
 	return control_hello(c, self, landlock_abi, landlock);
 }
 
-static void
-log_send(
+static void PRINTF(4, 0) log_send(
     struct chan *c, enum log_level level, uint64_t request, const char *fmt, va_list ap)
 {
 	char text[LIMIT_LOG_TEXT + 1], safe[LIMIT_LOG_TEXT + 1];
