@@ -201,13 +201,39 @@ image_pack(struct image *im)
 	return cri_pack_image(&view, &im->packed, &im->packed_n);
 }
 
+/* Everything of it has been told. */
+static int
+image_finish(struct image *im, const struct pins *pins)
+{
+	if (!im || im->gone || !im->raw)
+		return 0;
+	int r = image_read_names(im, pins);
+	return r ? r : image_pack(im);
+}
+
+static int
+image_pin(struct image *im, const struct pins *pins)
+{
+	bool before = im->pinned;
+	struct ref ref;
+
+	im->pinned = false;
+	for (size_t i = 0; i < im->n_tags + im->n_digests; i++) {
+		if (ref_parse(im->names[i], &ref, NULL) == 0)
+			im->pinned |= pins_match(pins, &ref);
+	}
+	return im->pinned != before ? image_pack(im) : 0;
+}
+
 /* ---- staging ---- */
 
 static struct image *
 stage(struct cache *c, const uint8_t id[32])
 {
+	/* Here, not at the end for all at once, so that other clients get their turns. */
+	if (image_finish(c->staged, &c->pins) < 0)
+		return NULL;
 	struct image *im = calloc(1, sizeof(*im));
-
 	if (!im)
 		return NULL;
 	memcpy(im->id, id, sizeof(im->id));
@@ -342,8 +368,10 @@ staged_sort(struct cache *c, struct image ***out, size_t *n_out)
 	struct image **all = malloc((c->n_staged + 1) * sizeof(*all));
 	size_t n = 0, kept = 0;
 
-	if (!all)
+	if (!all || image_finish(c->staged, &c->pins) < 0) {
+		free(all);
 		return -ENOMEM;
+	}
 	for (struct image *im = c->staged; im; im = im->staged)
 		all[n++] = im;
 	c->staged = NULL;
@@ -357,13 +385,6 @@ staged_sort(struct cache *c, struct image ***out, size_t *n_out)
 	}
 	*out = all;
 	*n_out = kept;
-	for (size_t i = 0; i < kept; i++) {
-		int r = all[i]->gone ? 0 : image_read_names(all[i], &c->pins);
-		if (r == 0 && !all[i]->gone)
-			r = image_pack(all[i]);
-		if (r < 0)
-			return r;
-	}
 	return 0;
 }
 
@@ -374,43 +395,72 @@ image_leave(struct cache *c, struct image *im)
 	image_free(im);
 }
 
-/* Old and new, both by ID, into one; the old go where a new one or a gone one has their
- * ID, or all of them. */
+/* The first image whose ID is not below that of these digits. */
+static size_t
+first_of(const struct cache *c, const char *hex, size_t digits)
+{
+	size_t low = 0, high = c->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (memcmp(c->images[middle]->hex, hex, digits) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Takes over the old ones before the first that is not below id, or all (id NULL): into
+ * the new snapshot, or out of the way when a new store does not know them. */
+static size_t
+keep_until(struct cache *c, size_t *old, const struct image *id, struct image **to)
+{
+	size_t end = id ? first_of(c, id->hex, 64) : c->n, n = end - *old;
+
+	if (!c->again) {
+		if (n)
+			memcpy(to, c->images + *old, n * sizeof(*to));
+		*old = end;
+		return n;
+	}
+	while (*old < end)
+		image_leave(c, c->images[(*old)++]);
+	return 0;
+}
+
+/* Old and new, both by ID, into one; where both have an ID, the new one stays. Those that
+ * say that one has gone become NULL in `from`. */
 static size_t
 merge(struct cache *c, struct image **to, struct image **from, size_t n)
 {
-	size_t i = 0, k = 0, made = 0;
+	size_t old = 0, made = 0;
 
-	while (i < c->n || k < n) {
-		int order = i == c->n ? 1
-			    : k == n  ? -1
-				      : memcmp(c->images[i]->id, from[k]->id, 32);
-		if (order < 0 && !c->again) {
-			to[made++] = c->images[i++];
-			continue;
-		}
-		if (order <= 0)
-			image_leave(c, c->images[i++]);
-		if (order >= 0 && from[k]->gone)
-			image_free(from[k++]);
-		else if (order >= 0)
-			to[made++] = from[k++];
+	for (size_t k = 0; k < n; k++) {
+		made += keep_until(c, &old, from[k], to + made);
+		if (old < c->n && memcmp(c->images[old]->id, from[k]->id, 32) == 0)
+			image_leave(c, c->images[old++]);
+		if (from[k]->gone)
+			image_free(ptr_steal(&from[k]));
+		else
+			to[made++] = from[k];
 	}
-	return made;
+	return made + keep_until(c, &old, NULL, to + made);
 }
 
 static int
 apply(struct cache *c)
 {
-	struct image **fresh = NULL, **merged;
+	CLEANUP(free_ptr) struct image **fresh = NULL;
 	size_t n = 0;
 	int r = staged_sort(c, &fresh, &n);
 
-	merged = r == 0 ? malloc((c->n + n + 1) * sizeof(*merged)) : NULL;
+	if (r < 0)
+		return r;
+	struct image **merged = malloc((c->n + n + 1) * sizeof(*merged));
 	if (!merged) {
-		for (size_t i = 0; fresh && i < n; i++)
+		for (size_t i = 0; i < n; i++)
 			image_free(fresh[i]);
-		free(fresh);
 		return -ENOMEM;
 	}
 	size_t made = merge(c, merged, fresh, n);
@@ -418,12 +468,8 @@ apply(struct cache *c)
 	c->images = merged;
 	c->n = made;
 	c->again = false;
-	for (size_t i = 0; i < made && r == 0; i++) {
-		if (!merged[i]->indexed)
-			r = names_add(c, merged[i]);
-		merged[i]->indexed = true;
-	}
-	free(fresh);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = fresh[i] ? names_add(c, fresh[i]) : 0;
 	blob_unref(c->list);
 	c->list = NULL;
 	return r;
@@ -508,15 +554,11 @@ cache_set_pins(struct frontend *f, struct span lines)
 	pins_free(&c->pins);
 	c->pins = pins;
 	for (size_t i = 0; i < c->n; i++) {
-		struct image *im = c->images[i];
-		bool before = im->pinned;
-		im->pinned = false;
-		for (size_t k = 0; k < im->n_tags + im->n_digests; k++) {
-			struct ref ref;
-			if (ref_parse(im->names[k], &ref, NULL) == 0)
-				im->pinned |= pins_match(&c->pins, &ref);
-		}
-		if (im->pinned != before && image_pack(im) < 0)
+		if (image_pin(c->images[i], &c->pins) < 0)
+			return -ENOMEM;
+	}
+	for (struct image *im = c->staged; im; im = im->staged) {
+		if (!im->raw && !im->gone && image_pin(im, &c->pins) < 0)
 			return -ENOMEM;
 	}
 	blob_unref(c->list);
@@ -559,22 +601,6 @@ cache_forget(struct frontend *f, struct cache_waiter *w)
 }
 
 /* ---- looking up ---- */
-
-/* The first image whose ID is not below that of these digits. */
-static size_t
-first_of(const struct cache *c, const char *hex, size_t digits)
-{
-	size_t low = 0, high = c->n;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (memcmp(c->images[middle]->hex, hex, digits) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
 
 static struct image *
 find_prefix(struct cache *c, const struct id_prefix *id, struct err *e)

@@ -21,7 +21,7 @@ struct image {
 	/* The cache's own. */
 	struct image *staged;
 	size_t order;
-	bool gone, indexed;
+	bool gone;
 	char *raw, *text;
 	size_t raw_n;
 	struct image_name *index;

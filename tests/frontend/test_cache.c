@@ -363,6 +363,13 @@ test_pins(void **state)
 	assert_true(pinned("a.test/y:1"));
 	assert_int_equal(cache_set_pins(&world->f, span_str("")), 0);
 	assert_false(pinned("a.test/y:1"));
+	/* And those that are being told. */
+	tell_image(3, "a.test/z:1", "", true);
+	tell_image(4, "a.test/z:2", "", true);
+	assert_int_equal(cache_set_pins(&world->f, span_str("*z:*")), 0);
+	tell_end();
+	assert_true(pinned("a.test/z:1"));
+	assert_true(pinned("a.test/z:2"));
 	world_close();
 }
 
