@@ -1,0 +1,93 @@
+"""A reader of configuration that its file has taken over (tests/attack/liars/conf.c)."""
+import os
+
+from harness import Failure, test
+from test_liars import Liars
+
+USAGE, INTERNAL = 64, 125
+TOO_MUCH = "says more than a file can"
+
+
+def refused(t, liars, config, lie, code, says):
+    """The command ends with one line, in time, and nothing is left."""
+    store = t.store()
+    liars.put("conf", lie)
+    t.session.bin = liars.bin
+    try:
+        result = t.bulkhead(store, "images", config=config, expect=code, timeout=60)
+    finally:
+        t.session.bin = liars.honest
+    t.has(result.err, says, lie)
+    t.eq((result.out, len(result.err.splitlines())), ("", 1), lie)
+    t.ok(not os.path.exists(store.root) or not os.listdir(store.root), "%s: nothing was made" % lie)
+    t.eq(t.session.leftovers(), [], lie)
+    return result.seconds
+
+
+def rows(t, config, *table):
+    liars, wrong = Liars(t), []
+    for lie, code, says in table:
+        try:
+            refused(t, liars, config, lie, code, says)
+        except Failure as failure:
+            wrong.append("%s: %s" % (lie, failure))
+    if wrong:
+        raise Failure("\n".join(wrong))
+    liars.restore("conf")
+    t.session.bin = liars.bin
+    t.bulkhead(t.store(), "images", config=config)  # honest programs again
+    t.session.bin = liars.honest
+
+
+@test
+def reader(t):
+    rows(t, t.config(),
+         ("unknown-key", USAGE, "rot: the value"),
+         ("relative-root", USAGE, 'root: the value "x" cannot be used'),
+         ("no-uid", USAGE, 'uid_base: the value "0" cannot be used'),
+         ("huge-layer", USAGE, "max_layer_bytes: the value"),
+         ("long-socket", USAGE, "listen: the value"),
+         ("lines", USAGE, "insecure_registries: the value"),
+         ("rows", INTERNAL, TOO_MUCH),
+         ("items", USAGE, "takes more bytes than there is room for"),
+         ("secrets", INTERNAL, "a credential"),
+         ("one-secret", INTERNAL, "a credential"),
+         ("logs", INTERNAL, TOO_MUCH),
+         ("another-room", INTERNAL, "ended early"),
+         ("half", INTERNAL, "ended early"),
+         ("crash", INTERNAL, "ended early"))
+
+
+@test
+def reader_of_credentials(t):
+    """The auth file's reader may send secrets, no more than its file could hold."""
+    auth = t.write("auth.json", {"auths": {}})
+    os.chmod(auth, 0o600)
+    rows(t, t.config(authfile=auth),
+         ("auth-secrets", INTERNAL, TOO_MUCH),
+         ("auth-small-secrets", INTERNAL, TOO_MUCH))
+
+
+@test
+def readers_of_other_files(t):
+    """What bulkhead.toml alone decides is nothing that another file's reader can say."""
+    auth = t.write("auth.json", {"auths": {}})
+    os.chmod(auth, 0o600)
+    liars = Liars(t)
+    storage = t.write("storage.conf", '[storage]\ndriver = "overlay"\n')
+    main = t.config(authfile=auth, storage_conf=storage)
+    for lie in ("auth-rows", "storage-rows"):
+        liars.put("conf", lie)
+        out = t.run([liars.bin + "/bulkheadd", "config", "--config", main, "--effective"]).out
+        t.ok("elsewhere" not in out, lie, out)
+    t.eq(t.session.leftovers(), [], "left behind")
+
+
+@test(long=True)
+def reader_without_end(t):
+    """Fifteen seconds a file, whatever it says meanwhile."""
+    liars = Liars(t)
+    for lie in ("silence", "drip"):
+        seconds = refused(t, liars, t.config(), lie, INTERNAL,
+                          "has not come to an end within 15 seconds")
+        t.ok(10 < seconds < 25, "%s: %.1f s" % (lie, seconds))
