@@ -742,6 +742,50 @@ test_again(void **state)
 	filled(w, 2, 0);
 }
 
+/* Findings, then how many; never more rows than a person reads. */
+static void
+check_ends(struct world *w, unsigned rows, enum err_class code, const char *text)
+{
+	struct ipc_msg m = IPC_MSG(check_store, .req = 9);
+	char got[200];
+	unsigned n = 0;
+
+	tell(w, &m);
+	while (hear(w, &m, 5000) && m.type == MSG_check_row) {
+		assert_int_equal(m.check_row.req, 9);
+		n++;
+	}
+	assert_int_equal(m.type, MSG_done);
+	assert_int_equal(m.done.req, 9);
+	assert_true(span_to_str(m.done.text, got, sizeof(got)));
+	if (n != rows || m.done.code != code || strcmp(got, text) != 0)
+		fail_msg("%u rows, code %u, %s", n, (unsigned)m.done.code, got);
+}
+
+static void
+test_check(void **state)
+{
+	struct world *w = *state;
+	struct ipc_msg m = IPC_MSG(check_store, .req = 1);
+
+	check_ends(w, 0, ERR_OK, "");
+	sh(w->f, 0, "rm @D/G/overlay-images/*/manifest");
+	check_ends(w, 3, ERR_CONTENT, "3 findings");
+	EDIT(w, "images[0][\"big-data-names\"] += [str(i) for i in range(1200)]");
+	check_ends(w, 1001, ERR_CONTENT, "1204 findings");
+	put_file(w->f, "G/overlay-images/images.json", "[{]");
+	check_ends(w, 1, ERR_CONTENT, "1 finding");
+	/* Four at once; a fifth is told to wait. */
+	for (unsigned i = 0; i < 5; i++)
+		tell(w, &m);
+	do {
+		assert_true(hear(w, &m, 1000));
+	} while (m.type != MSG_done || m.done.code == ERR_CONTENT);
+	assert_int_equal(m.done.code, ERR_INTERNAL);
+	spin(w, 50);
+	assert_null(w->k.checks);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -751,7 +795,7 @@ main(void)
 	    T(test_without_hint), T(test_token), T(test_broken_each),
 	    T(test_broken_is_logged_once), T(test_many_names), T(test_shared_name),
 	    T(test_damage), T(test_torn), T(test_no_locks), T(test_own_changes),
-	    T(test_in_use), T(test_described), T(test_again)};
+	    T(test_in_use), T(test_described), T(test_again), T(test_check)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

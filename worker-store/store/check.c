@@ -11,6 +11,7 @@
 #define ROWS_MAX 1000 /* findings that are told; the others are counted */
 #define ROUNDS 3      /* as often it is begun again when the records change */
 #define STEP_MS 5
+#define AGE_S 10
 
 struct finding {
 	char id[ID_HEX + 1];
@@ -212,6 +213,7 @@ check_begin(struct keeper *room, uint64_t req)
 	c->room = room;
 	c->req = req;
 	c->in.s = &room->store;
+	c->in.age_s = AGE_S;
 	c->in.found = check_found;
 	c->in.arg = c;
 	c->step = (struct loop_timer){.fired = check_step, .arg = c};

@@ -298,9 +298,11 @@ inspect_layer(struct inspector *in, size_t i)
 	size_t k;
 
 	if (!id_is(l->id)) {
+		char shown[100];
 		find(in, l->id,
-		    "a layer's ID is not 64 lower-case hex digits; "
-		    "`podman system check --repair`");
+		    "the ID of the layer %s is not 64 lower-case hex digits; "
+		    "`podman system check --repair`",
+		    span_escape(l->id, shown, sizeof(shown)));
 		return;
 	}
 	if (l->incomplete) {
@@ -329,12 +331,12 @@ static const struct span nobody = {(const uint8_t *)"", 0};
 
 /* Somebody else's work in progress is no finding. */
 static bool
-is_old(int at, const char *name)
+is_old(const struct inspector *in, int at, const char *name)
 {
 	struct stat st;
 
 	return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       time(NULL) - st.st_ctim.tv_sec >= FINDING_AGE_S;
+	       time(NULL) - st.st_ctim.tv_sec >= in->age_s;
 }
 
 static void
@@ -343,7 +345,7 @@ entry_of_overlay(struct inspector *in, const char *name)
 	struct span id = span_str(name);
 	size_t i;
 
-	if (id_is(id) && !layer_index(in, id, &i) && is_old(in->s->overlay, name))
+	if (id_is(id) && !layer_index(in, id, &i) && is_old(in, in->s->overlay, name))
 		find(in, id, "overlay/%s belongs to no layer: " NOBODYS, name);
 }
 
@@ -356,7 +358,7 @@ entry_of_links(struct inspector *in, const char *name)
 	ssize_t n = readlinkat(in->s->links, name, target, sizeof(target));
 	struct span id = n == ID_HEX + 8 ? span_of(target + 3, ID_HEX) : nobody;
 	bool known = id_is(id) && layer_index(in, id, &i);
-	if (n < 0 || !is_old(in->s->links, name))
+	if (n < 0 || !is_old(in, in->s->links, name))
 		return;
 	if (!known)
 		find(in, id,
@@ -376,13 +378,13 @@ entry_of_images(struct inspector *in, const char *name)
 {
 	struct span id = span_str(name);
 
-	if (span_starts(id, ".tmp-") && is_old(in->s->images, name))
+	if (span_starts(id, ".tmp-") && is_old(in, in->s->images, name))
 		find(in, nobody,
 		    "overlay-images/%.120s was left half written by a program "
 		    "that died; it may be removed",
 		    name);
 	else if (id_is(id) && !table_find(&view_of(in)->images, id) &&
-		 is_old(in->s->images, name))
+		 is_old(in, in->s->images, name))
 		find(in, id, "overlay-images/%s belongs to no image: " NOBODYS, name);
 }
 
@@ -394,13 +396,13 @@ entry_of_layers(struct inspector *in, const char *name)
 	struct span rest = span_from(text, id.n);
 	size_t i;
 
-	if (span_starts(text, ".tmp-") && is_old(in->s->layers, name))
+	if (span_starts(text, ".tmp-") && is_old(in, in->s->layers, name))
 		find(in, nobody,
 		    "overlay-layers/%.120s was left half written by a program "
 		    "that died; it may be removed",
 		    name);
 	else if (id_is(id) && (!rest.n || span_is(rest, ".tar-split.gz")) &&
-		 !layer_index(in, id, &i) && is_old(in->s->layers, name))
+		 !layer_index(in, id, &i) && is_old(in, in->s->layers, name))
 		find(in, id, "overlay-layers/%.100s belongs to no layer: " NOBODYS, name);
 }
 
@@ -424,7 +426,7 @@ entry_of_own(struct inspector *in, const char *name)
 	if (!hex_decode(span_str(name), bytes, sizeof(bytes)))
 		return;
 	snprintf(lock, sizeof(lock), "%s.lock", name);
-	if (!is_held(in->s->own, lock) && is_old(in->s->own, name))
+	if (!is_held(in->s->own, lock) && is_old(in, in->s->own, name))
 		find(in, nobody,
 		    "bulkhead/%s is the staging of a process that died; the next "
 		    "start of bulkheadd removes it",

@@ -7,13 +7,11 @@
 
 #include <dirent.h>
 
-/* Half-made things younger than this belong to somebody at work. */
-#define FINDING_AGE_S 10
-
 struct inspector {
 	const struct store *s;
 	struct look look;
 	struct table containers[4];
+	unsigned age_s; /* half-made things that are younger belong to somebody at work */
 	uint8_t *of_image, *of_container; /* per layer, as rows.chains */
 	void (*found)(void *arg, struct span id, const char *text);
 	void *arg;
