@@ -178,6 +178,8 @@ def document(t):
         ("odd-diff-ids", CONTENT, "layers|protocol"),
         ("more-diff-ids", CONTENT, "127 layers, its manifest 2"),
         ("odd-facts", NOT_FOUND, "platform", {"args": ("--platform", "linux/amd64")}),
+        ("odd-annotations", CONTENT, "protocol"),
+        ("odd-user", CONTENT, "protocol"),
         ("wants-rooms", CONTENT, "document room|protocol"),
         ("ends-all", CONTENT, "document room|protocol"),
     ])

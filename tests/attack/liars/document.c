@@ -45,17 +45,18 @@ too_many_layers(struct chan *c, struct ipc_msg *m)
 	ssize_t n;
 
 	layer_count(m, 0);
+	m->manifest_answer.annotations.n = 0;
 	n = ipc_encode(m, packet, sizeof(packet));
 	if (n < 0)
 		abort();
-	/* ... 4: bin 0, 5: [], 6: bin 0  ->  5: [128 sizes], 6: bin 0 */
-	size_t at = (size_t)n - 5;
+	/* ... 5: [], 6: bin 0, 7: bin 0  ->  5: [128 sizes], 6: bin 0, 7: bin 0 */
+	size_t at = (size_t)n - 8;
 	memcpy(packet + at, tail, sizeof(tail));
 	at += sizeof(tail);
 	memset(packet + at, 1, LIMIT_LAYERS + 1);
 	at += LIMIT_LAYERS + 1;
-	memcpy(packet + at, "\x06\xc4\x00", 3);
-	liar_say_raw(c, packet, at + 3, NULL, 0);
+	memcpy(packet + at, "\x06\xc4\x00\x07\xc4\x00", 6);
+	liar_say_raw(c, packet, at + 6, NULL, 0);
 	return false;
 }
 
@@ -246,6 +247,21 @@ odd_facts(struct chan *c, struct ipc_msg *m)
 	return true;
 }
 
+/* Pairs that reach past their end. */
+static bool
+odd_annotations(struct chan *c, struct ipc_msg *m)
+{
+	m->manifest_answer.annotations = span_of("\1\0\0\0k\xff\0\0\0v", 10);
+	return true;
+}
+
+static bool
+odd_user(struct chan *c, struct ipc_msg *m)
+{
+	m->config_answer.user = span_str("app\nroot:x:0:0");
+	return true;
+}
+
 static bool
 far_future(struct chan *c, struct ipc_msg *m)
 {
@@ -305,6 +321,8 @@ const struct lie liar_lies[] = {
     {"odd-diff-ids", MSG_config_answer, odd_diff_ids},
     {"more-diff-ids", MSG_config_answer, more_diff_ids},
     {"odd-facts", MSG_config_answer, odd_facts},
+    {"odd-annotations", MSG_manifest_answer, odd_annotations},
+    {"odd-user", MSG_config_answer, odd_user},
     {"far-future", MSG_config_answer, far_future},
     {"wants-rooms", MSG_manifest_answer, wants_rooms},
     {"ends-all", MSG_config_answer, ends_all},
