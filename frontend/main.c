@@ -254,6 +254,9 @@ frontend_setup(struct frontend *f)
 	if (m.type != MSG_setup_frontend)
 		return -EPROTO;
 	f->control.chan.phase = IPC_RUN;
+	/* No number means what it meant to the frontend before this one: words about its
+	 * pulls may still be on their way. */
+	f->last_id = m.setup_frontend.restarts << 40;
 	return frontend_set_up(f, &m.setup_frontend);
 }
 

@@ -1,17 +1,18 @@
-/* Configuration files through conf rooms, one a file. */
+/* Configuration files through conf rooms, one a file, one after another: what a later
+ * file says holds. */
+#include "supervisor/conf.h"
+
 #include "common/base/fd.h"
-#include "common/ipc/chan.h"
+#include "common/ipc/port.h"
 #include "policy/sandbox/profile.h"
 #include "policy/sandbox/spawn.h"
-#include "supervisor/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CONFIG_FILE "/etc/bulkhead/bulkhead.toml"
@@ -21,39 +22,65 @@
 static const char *const storage_files[] = {
     "/etc/containers/storage.conf", "/usr/share/containers/storage.conf"};
 
-struct reading {
+/* What comes next. */
+enum step { STEP_OWN, STEP_STORAGE, STEP_AUTH, STEP_END };
+
+struct conf_reading {
+	struct loop *loop;
+	struct sandbox_host *host;
 	struct settings *settings;
 	struct secrets *secrets;
-	const char *path;
+	conf_done_fn done;
+	void *arg;
+	struct err err;
+	enum step step;
+	unsigned at; /* of the step's files: the one that is read now */
+	/* The file that is read now. */
+	int file;
 	enum config_kind kind;
-	unsigned file; /* its number in settings->files, of bulkhead's own */
+	char path[LIMIT_PATH + LIMIT_COMPONENT + 2];
 	unsigned messages;
 	size_t bytes;
-	int64_t end; /* in milliseconds of the monotonic clock */
-	struct err *e;
+	/* Its reader. */
+	bool running;
+	struct sandbox_room room;
+	struct loop_source early; /* the control fd before the first packet */
+	struct port control;
+	struct loop_timer timer; /* the file's time; also what begins the reading */
 };
 
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
+static void reading_next(struct conf_reading *rd);
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+/* ---- one room ---- */
+
+static void
+reader_end(struct conf_reading *rd)
+{
+	int status;
+
+	loop_timer_clear(rd->loop, &rd->timer);
+	fd_close(&rd->file);
+	if (!rd->running)
+		return;
+	rd->running = false;
+	loop_remove(rd->loop, &rd->early);
+	port_release(&rd->control);
+	syscall(SYS_pidfd_send_signal, rd->room.pidfd, SIGKILL, NULL, 0);
+	(void)!sandbox_reap(rd->host, &rd->room, &status);
 }
 
-static int
-time_left(const struct reading *rd)
+static void
+reading_finish(struct conf_reading *rd, int r)
 {
-	int64_t left = rd->end - now_ms();
-
-	return left > 0 ? (int)left : 0;
+	reader_end(rd);
+	rd->done(rd->arg, r, &rd->err);
+	free(rd);
 }
 
 /* What the auth file names and bulkhead does not use is said, so that nobody looks for
  * the reason of a refused login elsewhere. */
 static void
-row_auth(const struct reading *rd, struct span key, struct span value)
+row_auth(const struct conf_reading *rd, struct span key, struct span value)
 {
 	char what[129], text[512];
 
@@ -64,13 +91,13 @@ row_auth(const struct reading *rd, struct span key, struct span value)
 }
 
 static int
-reading_row(struct reading *rd, struct span key, struct span value)
+reader_row(struct conf_reading *rd, struct span key, struct span value)
 {
 	switch (rd->kind) {
 	case CONFIG_BULKHEAD:
-		return settings_row(rd->settings, rd->file, key, value, rd->e);
+		return settings_row(rd->settings, rd->at, key, value, &rd->err);
 	case CONFIG_STORAGE:
-		return settings_row_storage(rd->settings, key, value, rd->e);
+		return settings_row_storage(rd->settings, key, value, &rd->err);
 	case CONFIG_AUTH:
 		row_auth(rd, key, value);
 		return 0;
@@ -78,10 +105,21 @@ reading_row(struct reading *rd, struct span key, struct span value)
 	return -EINVAL;
 }
 
+/* Only the auth file has any. */
+static int
+reader_secret(struct conf_reading *rd, const struct msg_config_secret *m)
+{
+	int r = rd->kind == CONFIG_AUTH ? secrets_add(rd->secrets, m->scope,
+					      (enum secret_kind)m->kind, m->secret)
+					: -EPROTO;
+
+	return r < 0 ? err_errno(&rd->err, -r, "%s: a credential", rd->path) : 0;
+}
+
 /* A file of bounded size has so much to say and no more: a reader that goes on has been
  * taken over. */
 static int
-reading_count(struct reading *rd, const struct ipc_msg *m)
+reader_count(struct conf_reading *rd, const struct ipc_msg *m)
 {
 	rd->messages++;
 	if (m->type == MSG_config_row)
@@ -91,207 +129,317 @@ reading_count(struct reading *rd, const struct ipc_msg *m)
 	if (rd->messages <= LIMIT_CONFIG_ROWS && rd->bytes <= LIMIT_CONFIG_BYTES)
 		return 0;
 	return err_set(
-	    rd->e, ERR_INTERNAL, "%s: its reader says more than a file can", rd->path);
+	    &rd->err, ERR_INTERNAL, "%s: its reader says more than a file can", rd->path);
 }
 
 static int
-reading_message(struct reading *rd, struct ipc_msg *m, bool *over)
+reader_hello(struct conf_reading *rd, const struct ipc_msg *m)
+{
+	struct ipc_msg ask =
+	    IPC_MSG(read_config, .kind = rd->kind, .name = span_str(rd->path));
+
+	if (memcmp(m->hello.schema, ipc_schema_hash, sizeof(m->hello.schema)) != 0)
+		return err_set(&rd->err, ERR_INTERNAL,
+		    "the reader of %s is of another build: install all programs together",
+		    rd->path);
+	ask.fds[0] = rd->file;
+	ask.nfds = 1;
+	rd->control.chan.phase = IPC_RUN;
+	return port_send(&rd->control, &ask);
+}
+
+static int
+reader_end_of_file(struct conf_reading *rd, const struct msg_config_end *m)
 {
 	char text[1024];
-	int r = reading_count(rd, m);
+
+	if (!m->code)
+		return 0;
+	return err_set(&rd->err, (enum err_class)m->code, "%s",
+	    span_escape(m->text, text, sizeof(text)));
+}
+
+static int
+reader_message(struct conf_reading *rd, struct ipc_msg *m)
+{
+	int r = reader_count(rd, m);
 
 	if (r < 0)
 		return r;
 	switch (m->type) {
+	case MSG_hello:
+		return reader_hello(rd, m);
 	case MSG_log:
 		return 0;
 	case MSG_config_row:
-		return reading_row(rd, m->config_row.key, m->config_row.value);
+		return reader_row(rd, m->config_row.key, m->config_row.value);
 	case MSG_config_secret:
-		/* Only the auth file has any. */
-		r = rd->kind == CONFIG_AUTH
-			? secrets_add(rd->secrets, m->config_secret.scope,
-			      (enum secret_kind)m->config_secret.kind,
-			      m->config_secret.secret)
-			: -EPROTO;
-		return r < 0 ? err_errno(rd->e, r, "%s: a credential", rd->path) : 0;
+		return reader_secret(rd, &m->config_secret);
 	case MSG_config_end:
-		*over = true;
-		if (m->config_end.code)
-			return err_set(rd->e, (enum err_class)m->config_end.code, "%s",
-			    span_escape(m->config_end.text, text, sizeof(text)));
-		return 0;
+		return reader_end_of_file(rd, &m->config_end);
 	default:
 		return err_set(
-		    rd->e, ERR_INTERNAL, "%s: its reader spoke out of turn", rd->path);
+		    &rd->err, ERR_INTERNAL, "%s: its reader spoke out of turn", rd->path);
 	}
 }
 
-/* HELLO, then the file goes in and rows come out until the end. */
+/* The message is done with before the reader's channel goes. */
 static int
-reading_talk(struct reading *rd, struct chan *c, int file)
+control_message(struct port *p, struct ipc_msg *m)
 {
-	struct ipc_msg m;
-	const char *why = NULL;
+	struct conf_reading *rd = p->arg;
+	bool over = m->type == MSG_config_end;
+	int r = reader_message(rd, m);
+
+	if (r < 0) {
+		ipc_msg_release(m);
+		if (!rd->err.code)
+			err_errno(&rd->err, -r, "%s", rd->path);
+		reading_finish(rd, r);
+	} else if (over) {
+		ipc_msg_release(m);
+		reader_end(rd);
+		rd->at++;
+		reading_next(rd);
+	}
+	return 0;
+}
+
+static void
+control_ended(struct port *p, const char *why)
+{
+	struct conf_reading *rd = p->arg;
+
+	reading_finish(
+	    rd, err_set(&rd->err, ERR_INTERNAL, "the reader of %s ended early%s%s",
+		    rd->path, why ? ": " : "", why ? why : ""));
+}
+
+static void
+early_ready(struct loop_source *source, uint32_t events)
+{
+	struct conf_reading *rd = source->arg;
 	char text[1024];
-	bool over = false;
+	int fd = fd_steal(&rd->room.control);
 
-	if (sandbox_failure(c->fd, text, sizeof(text)))
-		return err_set(
-		    rd->e, ERR_INTERNAL, "the reader of %s: %s", rd->path, text);
-	int r = chan_recv_wait(c, &m, time_left(rd), &why);
-	if (r != 0 && sandbox_failure(c->fd, text, sizeof(text)))
-		return err_set(
-		    rd->e, ERR_INTERNAL, "the reader of %s: %s", rd->path, text);
-	if (r != 0 || m.type != MSG_hello ||
-	    memcmp(m.hello.schema, ipc_schema_hash, sizeof(m.hello.schema)) != 0)
-		return err_set(rd->e, ERR_INTERNAL, "the reader of %s did not start: %s",
-		    rd->path, why ? why : "no word of it");
-	struct ipc_msg ask =
-	    IPC_MSG(read_config, .kind = rd->kind, .name = span_str(rd->path));
-	ask.fds[0] = file;
-	ask.nfds = 1;
-	r = chan_send(c, &ask);
-	c->phase = IPC_RUN;
-	while (r == 0 && !over) {
-		r = chan_recv_wait(c, &m, time_left(rd), &why);
-		if (r != 0)
-			return err_set(rd->e, ERR_INTERNAL,
-			    "the reader of %s ended early%s%s", rd->path, why ? ": " : "",
-			    why ? why : "");
-		r = reading_message(rd, &m, &over);
-		ipc_msg_release(&m);
+	loop_remove(rd->loop, &rd->early);
+	if (sandbox_failure(fd, text, sizeof(text))) {
+		fd_close(&fd);
+		reading_finish(rd, err_set(&rd->err, ERR_INTERNAL, "the reader of %s: %s",
+				       rd->path, text));
+		return;
 	}
-	return r;
+	rd->control =
+	    (struct port){.message = control_message, .ended = control_ended, .arg = rd};
+	int r = port_open(&rd->control, rd->loop, fd, CH_control, ROOM_SUPERVISOR,
+	    ROOM_CONF, IPC_START);
+	if (r < 0)
+		reading_finish(rd, err_errno(&rd->err, -r, "the reader of %s", rd->path));
 }
 
-static int
-reading_run(struct reading *rd, struct sandbox_host *h, int file)
+static void
+timer_fired(struct loop_timer *t)
 {
-	struct sandbox_room room;
-	struct chan c;
-	int status;
+	struct conf_reading *rd = t->arg;
 
-	int r = sandbox_spawn(
-	    h, profile_find(ROOM_CONF, SANDBOX_MODE_PLAIN), -1, &room, rd->e);
+	if (!rd->running)
+		reading_next(rd);
+	else
+		reading_finish(
+		    rd, err_set(&rd->err, ERR_INTERNAL,
+			    "the reader of %s has not come to an end within %d seconds",
+			    rd->path, CONF_TIMEOUT_MS / 1000));
+}
+
+/* Starts the reader of rd->file, which rd->path names. */
+static int
+reader_start(struct conf_reading *rd, enum config_kind kind)
+{
+	int r = sandbox_spawn(rd->host, profile_find(ROOM_CONF, SANDBOX_MODE_PLAIN), -1,
+	    &rd->room, &rd->err);
+
 	if (r < 0)
 		return r;
-	rd->end = now_ms() + CONF_TIMEOUT_MS;
-	struct pollfd p = {room.control, POLLIN, 0};
-	(void)!poll(&p, 1, time_left(rd));
-	r = chan_init(
-	    &c, fd_steal(&room.control), CH_control, ROOM_SUPERVISOR, ROOM_CONF);
-	if (r == 0)
-		r = reading_talk(rd, &c, file);
-	chan_release(&c);
-	syscall(SYS_pidfd_send_signal, room.pidfd, SIGKILL, NULL, 0);
-	(void)!sandbox_reap(h, &room, &status);
-	return r;
+	rd->running = true;
+	rd->kind = kind;
+	rd->messages = 0;
+	rd->bytes = 0;
+	rd->control = (struct port){0};
+	rd->early = (struct loop_source){
+	    .fd = rd->room.control, .events = EPOLLIN, .ready = early_ready, .arg = rd};
+	loop_timer_set(rd->loop, &rd->timer, CONF_TIMEOUT_MS);
+	r = loop_add(rd->loop, &rd->early);
+	return r < 0 ? err_errno(&rd->err, -r, "the reader of %s", rd->path) : 0;
 }
 
-/* What is needed to read files. */
-struct readers {
-	struct settings *s;
-	struct sandbox_host *h;
-	struct secrets *secrets;
-	struct err *e;
-};
+/* ---- one file after another: 0 = a reader is at work, 1 = the step is over ---- */
 
-/* Another program's file, whoever owns it. 0; positive 1: there is no such file; negative
- * with *e. */
+/* The main file, then its drop-ins. */
 static int
-read_foreign(const struct readers *w, enum config_kind kind, const char *path)
+step_own(struct conf_reading *rd)
 {
-	struct reading rd = {.settings = w->s,
-	    .secrets = w->secrets,
-	    .path = path,
-	    .kind = kind,
-	    .e = w->e};
-	FD_AUTO file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct settings *s = rd->settings;
+	int r = rd->at == 0 ? config_files_find(&s->files,
+				  s->config ? s->config : CONFIG_FILE, &rd->err)
+			    : 0;
 
-	if (file < 0 && errno == ENOENT)
+	if (r < 0)
+		return r;
+	if (rd->at == s->files.n)
 		return 1;
-	if (file < 0)
-		return err_errno(w->e, errno, "cannot open %s", path);
-	return reading_run(&rd, w->h, file);
+	config_files_path(&s->files, rd->at, rd->path, sizeof(rd->path));
+	rd->file = config_files_open(&s->files, rd->at, &rd->err);
+	if (rd->file >= 0)
+		return reader_start(rd, CONFIG_BULKHEAD);
+	if (rd->file != -ENOENT || rd->err.code)
+		return rd->file;
+	if (rd->at > 0 || s->config)
+		return err_set(&rd->err, ERR_USAGE, "%s: no such file", rd->path);
+	rd->at++;
+	return step_own(rd);
 }
 
-/* One of bulkhead's own. -ENOENT without *e: there is none. */
+/* Another program's file, whoever owns it. Also 2: there is none. */
 static int
-read_own(const struct readers *w, unsigned number)
+foreign(struct conf_reading *rd, const char *path, enum config_kind kind)
 {
-	char path[LIMIT_PATH + LIMIT_COMPONENT + 2];
-	struct reading rd = {.settings = w->s,
-	    .secrets = w->secrets,
-	    .path = config_files_path(&w->s->files, number, path, sizeof(path)),
-	    .kind = CONFIG_BULKHEAD,
-	    .file = number,
-	    .e = w->e};
-	FD_AUTO file = config_files_open(&w->s->files, number, w->e);
-
-	return file < 0 ? file : reading_run(&rd, w->h, file);
-}
-
-/* The main file, then its drop-ins: what a later one says holds. */
-static int
-read_all(const struct readers *w)
-{
-	struct settings *s = w->s;
-	char path[LIMIT_PATH + LIMIT_COMPONENT + 2];
-
-	int r = config_files_find(&s->files, s->config ? s->config : CONFIG_FILE, w->e);
-	for (unsigned i = 0; r == 0 && i < s->files.n; i++) {
-		r = read_own(w, i);
-		if (r != -ENOENT || w->e->code)
-			continue;
-		if (i == 0 && !s->config)
-			r = 0;
-		else
-			r = err_set(w->e, ERR_USAGE, "%s: no such file",
-			    config_files_path(&s->files, i, path, sizeof(path)));
-	}
-	return r;
+	snprintf(rd->path, sizeof(rd->path), "%s", path);
+	rd->file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (rd->file >= 0)
+		return reader_start(rd, kind);
+	return errno == ENOENT ? 2 : err_errno(&rd->err, errno, "cannot open %s", path);
 }
 
 static int
-read_storage(const struct readers *w)
+step_storage(struct conf_reading *rd)
 {
-	struct settings *s = w->s;
+	struct settings *s = rd->settings;
 	const char *const one[] = {s->storage};
 	const char *const *paths = *s->storage ? one : storage_files;
 	size_t n = *s->storage ? 1 : ARRAY_LEN(storage_files);
+
+	if (rd->at > 0)
+		return 1;
+	for (size_t i = 0; i < n; i++) {
+		int r = foreign(rd, paths[i], CONFIG_STORAGE);
+		if (r == 2)
+			continue;
+		snprintf(s->storage_used, sizeof(s->storage_used), "%s", paths[i]);
+		return r;
+	}
+	if (*s->storage)
+		return err_set(&rd->err, ERR_USAGE, "%s: no such file", s->storage);
+	return 1;
+}
+
+static int
+step_auth(struct conf_reading *rd)
+{
+	struct settings *s = rd->settings;
+
+	if (rd->at > 0 || !*s->auth)
+		return 1;
+	int r = foreign(rd, s->auth, CONFIG_AUTH);
+	return r == 2 ? err_set(&rd->err, ERR_USAGE, "%s: no such file", s->auth) : r;
+}
+
+/* What is decided once all files of a step are read. */
+static int
+step_over(struct conf_reading *rd)
+{
+	if (rd->step == STEP_OWN)
+		settings_override(rd->settings);
+	if (rd->step == STEP_STORAGE) {
+		settings_finish(rd->settings);
+		int r = settings_check(rd->settings, &rd->err);
+		if (r < 0)
+			return r;
+	}
+	rd->step++;
+	rd->at = 0;
+	return 0;
+}
+
+static void
+reading_next(struct conf_reading *rd)
+{
+	static int (*const steps[])(struct conf_reading * rd) = {[STEP_OWN] = step_own,
+	    [STEP_STORAGE] = step_storage,
+	    [STEP_AUTH] = step_auth};
 	int r = 1;
 
-	for (size_t i = 0; r == 1 && i < n; i++) {
-		snprintf(s->storage_used, sizeof(s->storage_used), "%s", paths[i]);
-		r = read_foreign(w, CONFIG_STORAGE, paths[i]);
+	while (r == 1 && rd->step != STEP_END) {
+		r = steps[rd->step](rd);
+		if (r == 1) {
+			int over = step_over(rd);
+			r = over < 0 ? over : 1;
+		}
 	}
-	if (r == 1)
-		*s->storage_used = 0;
-	if (r == 1 && *s->storage)
-		return err_set(w->e, ERR_USAGE, "%s: no such file", s->storage);
-	return r < 0 ? r : 0;
+	if (r != 0)
+		reading_finish(rd, r < 0 ? r : 0);
+}
+
+struct conf_reading *
+conf_begin(struct loop *loop, struct sandbox_host *h, struct settings *settings,
+    struct secrets *secrets, conf_done_fn done, void *arg)
+{
+	struct conf_reading *rd = calloc(1, sizeof(*rd));
+
+	if (!rd)
+		return NULL;
+	*rd = (struct conf_reading){.loop = loop,
+	    .host = h,
+	    .settings = settings,
+	    .secrets = secrets,
+	    .done = done,
+	    .arg = arg,
+	    .file = -1,
+	    .early = {.fd = -1},
+	    .timer = {.fired = timer_fired, .arg = rd}};
+	settings_begin(settings);
+	loop_timer_set(loop, &rd->timer, 0);
+	return rd;
+}
+
+void
+conf_cancel(struct conf_reading *rd)
+{
+	reader_end(rd);
+	free(rd);
+}
+
+/* ---- at the start, when there is nothing else to do ---- */
+
+struct waiting {
+	struct loop loop;
+	struct err *e;
+	int r;
+};
+
+static void
+waiting_done(void *arg, int r, const struct err *e)
+{
+	struct waiting *w = arg;
+
+	w->r = r;
+	if (r < 0 && w->e)
+		*w->e = *e;
+	loop_quit(&w->loop);
 }
 
 int
 settings_read(
     struct settings *s, struct sandbox_host *h, struct secrets *secrets, struct err *e)
 {
-	struct err local = {0};
-	struct readers w = {s, h, secrets, e ? e : &local};
+	struct waiting w = {.e = e};
 
-	settings_begin(s);
-	int r = read_all(&w);
+	int r = loop_init(&w.loop);
 	if (r < 0)
-		return r;
-	settings_override(s);
-	r = read_storage(&w);
-	if (r < 0)
-		return r;
-	settings_finish(s);
-	r = settings_check(s, w.e);
-	if (r < 0 || !*s->auth)
-		return r;
-	r = read_foreign(&w, CONFIG_AUTH, s->auth);
-	return r == 1 ? err_set(w.e, ERR_USAGE, "%s: no such file", s->auth) : r;
+		return err_errno(e, -r, "event loop");
+	if (!conf_begin(&w.loop, h, s, secrets, waiting_done, &w))
+		r = err_errno(e, ENOMEM, "reading the configuration");
+	else
+		r = loop_run(&w.loop);
+	loop_release(&w.loop);
+	return r < 0 ? r : w.r;
 }

@@ -11,13 +11,25 @@ gone_tell(struct room_entry *to, const struct room_entry *r, int status)
 		port_send(&to->control, &m);
 }
 
+void
+store_sweep_start(struct supervisor *s)
+{
+	struct err e = {0};
+
+	s->sweeping = true;
+	s->stopping = false;
+	s->store = room_start(s, ROOM_STORE, SANDBOX_MODE_PLAIN, 0, 0, -1, &e);
+	if (!s->store) {
+		supervisor_log(s, 3, "%s", e.text);
+		loop_quit(&s->loop);
+	}
+}
+
 /* Without a store nothing can be done; a fresh one removes what the dead one left, and
  * ends. */
 static void
 store_gone(struct supervisor *s, int status)
 {
-	struct err e = {0};
-
 	s->store = NULL;
 	if (s->sweeping || (s->stopping && status == 0)) {
 		loop_quit(&s->loop);
@@ -30,12 +42,18 @@ store_gone(struct supervisor *s, int status)
 		if (r != s->frontend)
 			room_kill(r);
 	}
-	s->sweeping = true;
-	s->stopping = false;
-	s->store = room_start(s, ROOM_STORE, SANDBOX_MODE_PLAIN, 0, 0, -1, &e);
-	if (!s->store) {
-		supervisor_log(s, 3, "%s", e.text);
-		loop_quit(&s->loop);
+	store_sweep_start(s);
+}
+
+void
+rooms_orphan(struct supervisor *s, unsigned askers)
+{
+	for (struct room_entry *r = s->rooms; r; r = r->next) {
+		if (r == s->store || r == s->frontend ||
+		    !(r->idle || r->profile->asked_by & askers))
+			continue;
+		r->orphan = !r->idle;
+		room_kill(r);
 	}
 }
 
@@ -70,8 +88,15 @@ room_gone(struct room_entry *r, int status)
 
 	if (r->idle) {
 		status_room(r, "ended early");
+	} else if (r->orphan) {
+		return;
 	} else if (r == s->store) {
-		store_gone(s, status);
+		if (s->settings.embedded || s->stopping || s->sweeping)
+			store_gone(s, status);
+		else
+			daemon_store_gone(s, status);
+	} else if (r == s->frontend && !s->settings.embedded) {
+		daemon_frontend_gone(s, status);
 	} else if (r == s->frontend) {
 		s->frontend = NULL;
 		if (status != 0 && !s->stopping)

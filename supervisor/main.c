@@ -1,5 +1,5 @@
 /* bulkheadd: the supervisor. Started by the command for itself (--embedded: the command's
- * channel is fd 3), it lives until the command goes. */
+ * channel is fd 3) it lives until the command goes; else it is the daemon. */
 #include "supervisor/supervisor.h"
 
 #include "common/base/fd.h"
@@ -163,23 +163,37 @@ supervisor_prepare(struct supervisor *s, struct err *e)
 	return r;
 }
 
+/* The channel that the command has passed. */
 static int
-supervisor_start(struct supervisor *s, struct err *e)
+embedded_open(struct supervisor *s, struct err *e)
 {
-	int r = loop_init(&s->loop);
-	if (r < 0)
-		return err_errno(e, r, "event loop");
+	struct stat st;
+
+	signals_quiet();
+	if (fstat(CLI_FD, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return err_set(e, ERR_USAGE,
+		    "--embedded is how the bulkhead command starts bulkheadd for itself: "
+		    "run that instead");
+	s->cli = CLI_FD;
+	fcntl(CLI_FD, F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+static int
+embedded_start(struct supervisor *s, struct loop_source *term, struct err *e)
+{
 	s->store = room_start(s, ROOM_STORE, SANDBOX_MODE_PLAIN, 0, 0, -1, e);
 	if (!s->store)
 		return -EIO;
 	s->frontend = room_start(s, ROOM_FRONTEND, SANDBOX_MODE_PLAIN, 0, 0, -1, e);
 	if (!s->frontend)
 		return -EIO;
-	r = rooms_connect(s->frontend, s->store, CH_frontend_store, 0, 0);
+	int r = rooms_connect(s->frontend, s->store, CH_frontend_store, 0, 0);
 	if (r < 0)
 		return err_errno(e, r, "connecting frontend and store");
 	room_give(s->frontend, CH_cli, 0, 0, fd_steal(&s->cli));
-	return 0;
+	r = on_sigterm_add(s, term);
+	return r < 0 ? err_errno(e, r, "signals") : 0;
 }
 
 /* Nobody is left behind: what still lives is killed, and all are reaped before we go. */
@@ -201,28 +215,23 @@ main(int argc, char **argv)
 	struct loop_source term = {
 	    .fd = -1, .events = EPOLLIN, .ready = on_sigterm, .arg = &s};
 	struct err e = {0};
-	struct stat st;
 
 	umask(022);
 	if (argc > 1 && strcmp(argv[1], "config") == 0)
 		return config_command(argc - 1, argv + 1, host_readers);
-	signals_quiet();
 	int r = settings_parse(&s.settings, argc, argv, &e);
-	if (r == 0 &&
-	    (!s.settings.embedded || fstat(CLI_FD, &st) < 0 || !S_ISSOCK(st.st_mode)))
-		r = err_set(&e, ERR_USAGE,
-		    "bulkheadd serves the bulkhead command, which starts it: run that "
-		    "instead");
-	if (r == 0) {
-		s.cli = CLI_FD;
-		fcntl(CLI_FD, F_SETFD, FD_CLOEXEC);
+	if (r == 0)
+		r = s.settings.embedded ? embedded_open(&s, &e)
+					: daemon_open(&s.daemon, &e);
+	if (r == 0)
 		r = supervisor_prepare(&s, &e);
-	}
+	if (r == 0 && (r = loop_init(&s.loop)) < 0)
+		err_errno(&e, r, "event loop");
 	if (r == 0)
-		r = supervisor_start(&s, &e);
-	if (r == 0)
-		r = on_sigterm_add(&s, &term);
+		r = s.settings.embedded ? embedded_start(&s, &term, &e)
+					: daemon_start(&s, &e);
 	if (r < 0) {
+		daemon_close(&s.daemon);
 		char text[sizeof(e.text)];
 		fprintf(stderr, "bulkhead: %s\n",
 		    span_escape(span_str(e.text), text, sizeof(text)));
@@ -230,6 +239,7 @@ main(int argc, char **argv)
 	}
 	r = loop_run(&s.loop);
 	rooms_end(&s);
+	daemon_close(&s.daemon);
 	secrets_release(&s.secrets);
 	sandbox_host_release(&s.host);
 	return r < 0 ? ERR_INTERNAL : s.exit_code;

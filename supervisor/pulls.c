@@ -60,6 +60,16 @@ pull_forget(struct supervisor *s, uint64_t id)
 }
 
 void
+pulls_forget(struct supervisor *s, bool all)
+{
+	for (struct pull_entry *p = s->pulls, *next; p; p = next) {
+		next = p->next;
+		if (all || !p->layers)
+			pull_forget(s, p->id);
+	}
+}
+
+void
 pull_drop(struct supervisor *s, uint64_t pull)
 {
 	for (struct room_entry *r = s->rooms; r; r = r->next) {

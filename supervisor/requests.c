@@ -197,12 +197,8 @@ may_log(struct room_entry *r)
 static int
 on_log(struct room_entry *r, struct ipc_msg *m)
 {
-	char text[LIMIT_LOG_TEXT + 1];
-
-	if (!may_log(r))
-		return 0;
-	span_escape(m->log.text, text, sizeof(text));
-	supervisor_log(r->s, (unsigned)m->log.level, "%s: %s", r->profile->name, text);
+	if (may_log(r))
+		room_log(r, (unsigned)m->log.level, m->log.request, m->log.text);
 	return 0;
 }
 
@@ -212,6 +208,20 @@ on_access_key(struct room_entry *r, struct ipc_msg *m)
 	memcpy(r->s->access_key, m->access_key.key, sizeof(r->s->access_key));
 	r->s->have_access_key = true;
 	return access_tell_waiting(r->s); /* a fetcher may have been asked for already */
+}
+
+static int
+on_ready(struct room_entry *r, struct ipc_msg *m)
+{
+	daemon_ready(r->s);
+	return 0;
+}
+
+static int
+on_pong(struct room_entry *r, struct ipc_msg *m)
+{
+	daemon_pong(r->s, r, m->pong.seq);
+	return 0;
 }
 
 static int
@@ -226,6 +236,8 @@ static const struct {
 	int (*handle)(struct room_entry *r, struct ipc_msg *m);
 } requests[] = {
     {MSG_log, on_log},
+    {MSG_ready, on_ready},
+    {MSG_pong, on_pong},
     {MSG_want, on_want},
     {MSG_want_apply, on_want_apply},
     {MSG_want_fetch, request_want_fetch},

@@ -50,7 +50,7 @@ room_find(struct supervisor *s, enum room room, uint64_t pull, uint64_t token)
 {
 	for (struct room_entry *r = s->rooms; r; r = r->next) {
 		if (r->profile->room == room && r->pull == pull && r->token == token &&
-		    !r->idle)
+		    !r->idle && !r->orphan)
 			return r;
 	}
 	return NULL;

@@ -18,17 +18,24 @@ setup_store(struct room_entry *r)
 		.policy_file = span_str(s->policy_file), .sweep_only = s->sweeping);
 
 	memcpy(m.setup_store.policy, s->policy_hash, sizeof(m.setup_store.policy));
-	return port_send(&r->control, &m);
+	int rc = port_send(&r->control, &m);
+	if (rc == 0)
+		daemon_check_ask(s, r); /* does nothing when embedded */
+	return rc;
 }
 
-static int
+int
 setup_frontend(struct room_entry *r)
 {
 	struct supervisor *s = r->s;
 	struct ipc_msg m = IPC_MSG(setup_frontend, .embedded = s->settings.embedded,
 	    .insecure = span_str(s->settings.insecure),
 	    .policy_problem = span_str(s->policy_problem),
-	    .log_level = s->settings.log_level);
+	    .log_level = s->settings.log_level, .pins = span_str(s->settings.pins),
+	    .max_message = s->settings.max_message, .max_pulls = s->settings.max_pulls,
+	    .max_pulls_namespace = s->settings.max_pulls_namespace,
+	    .progress_seconds = s->settings.progress_seconds,
+	    .generation = s->daemon.generation, .restarts = s->daemon.frontend.count);
 
 	return port_send(&r->control, &m);
 }
@@ -91,6 +98,18 @@ setup_verdict(struct room_entry *r)
 	return port_send(&r->control, &m);
 }
 
+static int
+begin_frontend(struct room_entry *r)
+{
+	int rc = setup_frontend(r);
+
+	if (rc == 0 && !r->s->settings.embedded) {
+		daemon_serve(r->s);
+		daemon_check_ask(r->s, r);
+	}
+	return rc;
+}
+
 int
 room_setup(struct room_entry *r)
 {
@@ -98,7 +117,7 @@ room_setup(struct room_entry *r)
 	case ROOM_STORE:
 		return setup_store(r);
 	case ROOM_FRONTEND:
-		return setup_frontend(r);
+		return begin_frontend(r);
 	case ROOM_FETCH:
 		return setup_fetch(r);
 	case ROOM_DIAL:

@@ -6,6 +6,7 @@
 #include "common/ipc/port.h"
 #include "policy/sandbox/profile.h"
 #include "policy/sandbox/spawn.h"
+#include "supervisor/daemon.h"
 #include "supervisor/secrets.h"
 #include "supervisor/settings.h"
 
@@ -44,6 +45,7 @@ struct room_entry {
 	bool ready;    /* HELLO came and /proc agrees with the table */
 	bool violated; /* broke the protocol: has failed, whatever its exit status */
 	bool killed;   /* by us: what else goes wrong with it is no news */
+	bool orphan;   /* who asked for it is gone: nobody is told of its end */
 	struct pending peers[ROOM_PEERS];
 	unsigned npeers;
 	struct fetch_info *fetch; /* of FETCH and DIAL; owned */
@@ -86,6 +88,7 @@ struct supervisor {
 	uint8_t access_key[32];
 	int exit_code;
 	struct status_job *status; /* of `bulkhead status`, or NULL */
+	struct daemon daemon;	   /* of use only where settings.embedded is not set */
 };
 
 /* ---- rooms.c: one room's life ---- */
@@ -120,6 +123,10 @@ bool pulls_full(const struct supervisor *s, uint64_t id);
 struct pull_entry *pull_get(struct supervisor *s, uint64_t id);
 struct layer_ends *layer_find(struct pull_entry *p, uint64_t token);
 
+/* The store is gone: forgets all pulls. The frontend is gone: forgets those that the
+ * store has not begun; it ends the others itself. */
+void pulls_forget(struct supervisor *s, bool all);
+
 /* ---- fetchers.c: requests about fetchers, as request_handle calls them ---- */
 
 int request_want_fetch(struct room_entry *r, struct ipc_msg *m);
@@ -145,6 +152,16 @@ int request_handle(struct room_entry *r, struct ipc_msg *m);
 /* First messages of a room that has just become ready. */
 int room_setup(struct room_entry *r);
 
+/* What the frontend has to know, at its start and after each reload. */
+int setup_frontend(struct room_entry *r);
+
+/* Kills the rooms that one of these asked for (bits 1 << enum room), and the idle ones;
+ * nobody is told of their end. */
+void rooms_orphan(struct supervisor *s, unsigned askers);
+
+/* A store that only removes what a dead one left; the loop ends with it. */
+void store_sweep_start(struct supervisor *s);
+
 /* A room is reaped: tell who asked for it, and act on what its end means. */
 void room_gone(struct room_entry *r, int status);
 
@@ -157,9 +174,13 @@ void supervisor_stop(struct supervisor *s, int exit_code);
 
 /* ---- report.c ---- */
 
-/* A line on stderr, if the level is wanted; text is escaped. */
+/* A line on stderr, if the level is wanted; text is escaped. The daemon's in the
+ * configured form, with the priority in front when stderr is the journal. */
 void supervisor_log(struct supervisor *s, unsigned level, const char *fmt, ...)
     PRINTF(3, 4);
+
+/* The same for what a room said; request: the number it is about, 0 = none. */
+void room_log(struct room_entry *r, unsigned level, uint64_t request, struct span text);
 
 /* ---- idle.c: `bulkhead status` ---- */
 

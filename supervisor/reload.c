@@ -1,0 +1,171 @@
+/* SIGHUP: all files are read once more, while everything goes on, and either all of what
+ * they say holds from then on, or nothing of it. */
+#include "supervisor/supervisor.h"
+
+#include "common/base/fd.h"
+#include "supervisor/conf.h"
+#include "supervisor/files.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct reload {
+	struct conf_reading *reading; /* NULL once it is over */
+	bool again;		      /* told so meanwhile: what was read may be old */
+	struct settings settings;
+	struct secrets secrets;
+	int policy;
+	const char *policy_file;
+	uint8_t policy_hash[32];
+	char policy_problem[1024];
+};
+
+static void
+reload_free(struct supervisor *s)
+{
+	struct reload *n = s->daemon.reload;
+
+	if (!n)
+		return;
+	if (n->reading)
+		conf_cancel(n->reading);
+	secrets_release(&n->secrets);
+	fd_close(&n->policy);
+	free(n);
+	s->daemon.reload = NULL;
+}
+
+void
+daemon_reload_cancel(struct supervisor *s)
+{
+	reload_free(s);
+}
+
+/* A policy that cannot be read refuses the reload, as any other file does; but where none
+ * could be read before, the rest may change. */
+static int
+policy_read(struct supervisor *s, struct reload *n, struct err *e)
+{
+	struct err why = {0};
+
+	n->policy = files_open_policy(*n->settings.policy ? n->settings.policy : NULL,
+	    &n->policy_file, n->policy_hash, &why);
+	if (n->policy >= 0)
+		return 0;
+	memset(n->policy_hash, 0, sizeof(n->policy_hash));
+	snprintf(n->policy_problem, sizeof(n->policy_problem), "%s", why.text);
+	return s->policy < 0 ? 0 : err_set(e, why.code, "%s", why.text);
+}
+
+static void
+change_log(
+    void *arg, const char *key, const char *before, const char *after, bool restart)
+{
+	struct supervisor *s = arg;
+
+	if (restart)
+		supervisor_log(
+		    s, 4, "reload: %s stays %s: %s needs a restart", key, before, after);
+	else
+		supervisor_log(s, 6, "reload: %s is now %s, was %s", key, after, before);
+}
+
+/* Nothing in here can fail. No pointer leads into the settings but the one to the
+ * policy's path. */
+static unsigned
+adopt(struct supervisor *s, struct reload *n)
+{
+	unsigned changes = settings_changes(&s->settings, &n->settings, change_log, s);
+	bool named = n->policy_file == n->settings.policy;
+
+	if (memcmp(n->policy_hash, s->policy_hash, sizeof(s->policy_hash)) != 0) {
+		supervisor_log(
+		    s, 6, "reload: the policy file %s has new content", n->policy_file);
+		changes++;
+	}
+	settings_keep_running(&n->settings, &s->settings);
+	s->settings = n->settings;
+	secrets_release(&s->secrets);
+	s->secrets = n->secrets;
+	n->secrets = (struct secrets){0};
+	fd_close(&s->policy);
+	s->policy = fd_steal(&n->policy);
+	s->policy_file = named ? s->settings.policy : n->policy_file;
+	memcpy(s->policy_hash, n->policy_hash, sizeof(s->policy_hash));
+	memcpy(s->policy_problem, n->policy_problem, sizeof(s->policy_problem));
+	s->daemon.generation++;
+	return changes;
+}
+
+static void
+rooms_tell(struct supervisor *s)
+{
+	struct ipc_msg m = IPC_MSG(reload_store, .max_layer = s->settings.max_layer,
+	    .max_image = s->settings.max_image, .policy_file = span_str(s->policy_file));
+
+	memcpy(m.reload_store.policy, s->policy_hash, sizeof(m.reload_store.policy));
+	if (s->store && s->store->ready)
+		port_send(&s->store->control, &m);
+	if (s->frontend && s->frontend->ready)
+		setup_frontend(s->frontend);
+}
+
+static void
+read_done(void *arg, int r, const struct err *why)
+{
+	struct supervisor *s = arg;
+	struct reload *n = s->daemon.reload;
+	struct err e = *why;
+	bool again = n->again;
+
+	n->reading = NULL;
+	if (!again && r == 0)
+		r = policy_read(s, n, &e);
+	if (!again && r < 0) {
+		supervisor_log(s, 3, "reload: refused, nothing has changed: %s", e.text);
+	} else if (!again) {
+		unsigned changes = adopt(s, n);
+		rooms_tell(s);
+		supervisor_log(
+		    s, 6, "reload: done, %u change%s", changes, changes == 1 ? "" : "s");
+	}
+	reload_free(s);
+	if (again)
+		daemon_reload(s);
+	else
+		daemon_status(s, "READY=1\n",
+		    r < 0 ? "Serving images; the last reload was refused"
+			  : "Serving images");
+}
+
+void
+daemon_reload(struct supervisor *s)
+{
+	struct reload *n;
+	struct timespec now;
+	char lines[128];
+
+	if (s->daemon.reload) {
+		s->daemon.reload->again = true;
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	notify_send(&s->daemon.notify,
+	    notify_reloading(lines, sizeof(lines),
+		(uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000));
+	n = calloc(1, sizeof(*n));
+	if (n) {
+		s->daemon.reload = n;
+		n->policy = -1;
+		n->settings = s->settings;
+		n->reading = conf_begin(
+		    &s->loop, &s->host, &n->settings, &n->secrets, read_done, s);
+	}
+	if (n && n->reading)
+		return;
+	supervisor_log(s, 3, "reload: refused, nothing has changed: no memory");
+	reload_free(s);
+	daemon_status(s, "READY=1\n", "Serving images");
+}
