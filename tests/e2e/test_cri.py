@@ -7,6 +7,7 @@ import time
 from harness import test
 from cri import Refused
 from node import Node
+import many
 import mkimage
 from tarmake import Tar
 
@@ -133,7 +134,7 @@ def fields_as_podman_shows_them(t):
     client = Node(t, store).client()
     listed = {i.id: i for i in client.list()}
     theirs = json.loads(t.podman(store, "image", "inspect", *listed).out)
-    t.eq(len(listed), 4, "images")
+    t.eq(set(listed), {i["id"] for i in store.images()}, "images")
     for their in theirs:
         ours, status = listed[their["Id"]], client.status(their["Id"])
         t.eq(names(ours.repo_tags), names(their["RepoTags"]), "RepoTags")
@@ -156,7 +157,7 @@ def annotations_pins_and_verbose(t):
     client.pull(ref)
     client.pull(pinned)
     listed = {i.id: i for i in client.list()}
-    t.eq(dict(listed[image.id].spec.annotations), notes, "annotations in the list")
+    t.ok(not listed[image.id].HasField("spec"), "a list has no spec, as with CRI-O")
     t.eq((listed[image.id].pinned, listed[other.id].pinned), (False, True), "pinned")
     found, info = client.status(ref, verbose=True)
     t.eq(dict(found.spec.annotations), notes, "annotations")
@@ -241,12 +242,11 @@ def removing(t):
 @test
 def stream_equals_list(t):
     """Also when the stream needs more than one message."""
-    import many
     store = t.store()
-    many.fill(store, 3000)
+    many.fill(store, 3100)
     client = Node(t, store).client()
     listed, streamed = client.list(timeout=60), client.stream(timeout=60)
-    t.eq(len(listed), 3000, "images")
+    t.eq(len(listed), 3100, "images")
     t.ok(len(streamed) > 1, "one message only")
     flat = [i for message in streamed for i in message]
     t.eq(names(i.SerializeToString(deterministic=True) for i in flat),
@@ -320,7 +320,6 @@ def messages_of_every_kind(t):
 @test
 def an_answer_over_the_limit(t):
     """A list that does not fit fails alone; the stream gives it."""
-    import many
     store = t.store()
     many.fill(store, 1000)
     client = Node(t, store, max_grpc_message_bytes=65536).client()
@@ -377,4 +376,4 @@ def status_waits_for_the_description(t):
     t.ok(os.listdir(store.root + "/bulkhead/summaries"), "summaries are kept")
     node.stop()
     node.start()
-    t.eq({i.id: i.username for i in client.list()}, made, "at once after a restart")
+    t.eq({i.id: i.username for i in node.client().list()}, made, "at once after a restart")

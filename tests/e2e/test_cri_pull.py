@@ -1,5 +1,6 @@
 """PullImage: credentials, deadlines, cancellation, equal pulls that share, what errors say."""
 import base64
+import json
 import re
 import threading
 import time
@@ -230,8 +231,8 @@ def the_first_caller_may_go(t):
     pulls = [clients[0].begin_pull(ref)]
     until(t, "a blob's request", server.blobs_asked)
     pulls += [c.begin_pull(ref) for c in clients[1:]]
-    until(t, "four waiters", lambda: '"waiters": 4' in node.command(
-        "ps", "--format", "json").out.replace('":4', '": 4'))
+    until(t, "four waiters", lambda: [row["Waiters"] for row in json.loads(
+        node.command("ps", "--format", "json").out)] == [4])
     pulls[0].cancel()
     pulls[1].cancel()
     time.sleep(0.3)

@@ -124,9 +124,15 @@ class Node:
             os.kill(pid, signal.SIGKILL)
 
     def one_shots(self):
-        """Rooms that live for one pull or document."""
-        lasting = {"bulkhead-fronte", "bulkhead-store", "bulkhead-fetch"}
-        return {p: c for p, c in self.rooms().items() if c not in lasting}
+        """Rooms that live for one pull or document; the store keeps one applier to clear up."""
+        lasting = ["bulkhead-fronte", "bulkhead-store", "bulkhead-fetch", "bulkhead-apply"]
+        found = {}
+        for pid, comm in self.rooms().items():
+            if comm in lasting:
+                lasting.remove(comm)
+            else:
+                found[pid] = comm
+        return found
 
     def nothing_left(self, seconds=10):
         """No staging and no room of a pull, soon."""
