@@ -330,6 +330,8 @@ rpc_headers(struct h2_stream *s, bool too_large)
 	struct grpc_refusal no = {0};
 	const char *http = rpc_check(r, too_large, &no);
 
+	if (r->state != RPC_FIELDS) /* rpc_hurry was faster */
+		return;
 	if (no.code != GRPC_OK) {
 		rpc_answer(r, http, no.code, no.text);
 		return;

@@ -210,7 +210,7 @@ test_deadline_inside_message(void **state)
 	struct peer *p = peer_open(w, 3);
 	struct ask a = ask_for("/test.T/Wait", "", 0);
 
-	a.timeout = "60m";
+	a.timeout = "400m";
 	struct reply *r = peer_ask(p, a);
 	WAIT(w, w->waiting_n == 1);
 	peer_reading(p, false);

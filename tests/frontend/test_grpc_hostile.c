@@ -265,12 +265,12 @@ test_says_nothing(void **state)
 	struct world *w = world_new();
 
 	w->f.grpc->patience.sweep = 10;
-	w->f.grpc->patience.hello = 40;
+	w->f.grpc->patience.hello = 300;
 	struct peer *p = peer_open_raw(w), *half = peer_open_raw(w),
 		    *honest = peer_open(w, 0);
 	peer_raw(half, "PRI * HTTP/2.0", 14);
 	WAIT(w, p->gone && half->gone);
-	for (int i = 0; i < 100; i++) /* an idle connection may stay */
+	for (int i = 0; i < 400; i++) /* an idle connection may stay */
 		world_step(w);
 	assert_false(honest->gone);
 	peer_close(p);
@@ -300,6 +300,31 @@ test_half_request(void **state)
 	world_free(w);
 }
 
+/* Its fields do not come to an end; when they do, the call is over. */
+static void
+test_half_fields(void **state)
+{
+	struct world *w = world_new();
+	struct peer *p = peer_open_raw(w);
+
+	w->f.grpc->patience.sweep = 10;
+	w->f.grpc->patience.request = 40;
+	peer_hello(p);
+	peer_frame(p, NGHTTP2_HEADERS, 0, 1, echo_fields, 4);
+	WAIT(w, w->f.grpc->calls_n == 1);
+	WAIT(w, w->f.grpc->calls_n == 0);
+	assert_int_equal(w->ended[GRPC_DEADLINE_EXCEEDED], 1);
+	peer_frame(p, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1, echo_fields + 4,
+	    sizeof(echo_fields) - 5);
+	peer_frame(p, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "\0\0\0\0\1x", 6);
+	for (int i = 0; i < 20; i++)
+		world_step(w);
+	assert_int_equal(w->started, 0);
+	peer_close(p);
+	check_alive(w);
+	world_free(w);
+}
+
 /* A call is under way and the client says nothing: asked, it answers and may wait on; or
  * it does not, and is gone. */
 static void
@@ -309,14 +334,14 @@ test_silent(void **state)
 
 	w->f.grpc->patience.sweep = 10;
 	w->f.grpc->patience.silence = 30;
-	w->f.grpc->patience.answer = 60;
+	w->f.grpc->patience.answer = 400;
 	struct peer *patient = peer_open(w, 0), *dead = peer_open(w, 0);
 	peer_ask(patient, ask_for("/test.T/Wait", "", 0));
 	peer_ask(dead, ask_for("/test.T/Wait", "", 0));
 	WAIT(w, w->waiting_n == 2);
 	peer_reading(dead, false);
 	WAIT(w, w->cancelled == 1);
-	for (int i = 0; i < 200; i++)
+	for (int i = 0; i < 600; i++)
 		world_step(w);
 	assert_int_equal(w->cancelled, 1);
 	assert_false(patient->gone);
@@ -334,7 +359,6 @@ test_slow_reader(void **state)
 	struct world *w = world_new();
 
 	w->f.grpc->patience.sweep = 10;
-	w->f.grpc->patience.answer = 100;
 	struct peer *p = peer_open(w, 1 << 30);
 	peer_frame(p, NGHTTP2_WINDOW_UPDATE, 0, 0, "\x7f\0\0\0", 4);
 	WAIT(w, p->got > 0);
@@ -351,6 +375,7 @@ test_slow_reader(void **state)
 		world_step(w);
 	assert_int_equal(w->started, 0);
 	check_alive(w);
+	w->f.grpc->patience.answer = 50;
 	WAIT(w, w->f.grpc->conns_n == 0);
 	assert_int_equal(w->chunk->refs, 1);
 	peer_close(p);
@@ -385,10 +410,10 @@ static void
 test_slow_but_steady(void **state)
 {
 	struct world *w = world_new();
-	uint64_t end = loop_now() + 400;
+	uint64_t end = loop_now() + 1500;
 
 	w->f.grpc->patience.sweep = 10;
-	w->f.grpc->patience.answer = 100;
+	w->f.grpc->patience.answer = 800;
 	struct peer *p = peer_open_raw(w);
 	peer_raw(p, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
 	peer_frame(p, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\0\0", 6);
@@ -602,6 +627,7 @@ main(void)
 	    cmocka_unit_test(test_rapid_reset),
 	    cmocka_unit_test(test_says_nothing),
 	    cmocka_unit_test(test_half_request),
+	    cmocka_unit_test(test_half_fields),
 	    cmocka_unit_test(test_silent),
 	    cmocka_unit_test(test_slow_reader),
 	    cmocka_unit_test(test_window_shut),
