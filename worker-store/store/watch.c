@@ -1,8 +1,4 @@
-#include "worker-store/store/watch.h"
-
-#include "worker-store/store/look.h"
-#include "worker-store/store/summary.h"
-#include "worker-store/store/told.h"
+#include "worker-store/store/watch_tell.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,34 +17,9 @@
 #define SLICE_MS 10	  /* of a pass that nobody waits for */
 #define QUEUE_FULL MiB(1) /* of messages the frontend has not taken yet */
 #define QUEUE_MS 5
-#define KEEP_MS 2000   /* a view that nobody asks for */
-#define BROKEN_MS 3000 /* a record that is being made is no news for the log */
+#define KEEP_MS 2000 /* a view that nobody asks for */
 #define RETRY_MS 50
 #define RETRY_MAX_MS 10000
-
-struct watch {
-	struct keeper *room;
-	struct look look;
-	bool on;
-	bool filled;   /* the first cache_end is out */
-	bool passing;  /* over the records, at number `at` of view number `loads` */
-	bool again;    /* one more pass, whether or not a file has changed */
-	bool missed;   /* no memory for some record */
-	bool differs;  /* something was told since the last cache_end */
-	bool unlogged; /* some record is broken that the log does not know yet */
-	size_t at;
-	uint64_t loads, pass;
-	struct told_table told;
-	uint64_t broken, generation;
-	struct fsinfo fs; /* as told */
-	unsigned ticks, retry_ms;
-	uint64_t began_ms, rest_until_ms;
-	struct loop_timer step, tick, keep;
-	struct loop_source source; /* inotify */
-	struct summary summary;	   /* of the image that is being told */
-	struct timespec summaries; /* when their directory changed last */
-	bool describe;		   /* this pass asks for summaries that may be new */
-};
 
 /* ---- the hint ---- */
 
@@ -98,180 +69,6 @@ hint_ready(struct loop_source *s, uint32_t events)
 		step_in(w, HINT_MS);
 	else
 		loop_remove(&w->room->loop, s);
-}
-
-/* ---- one record ---- */
-
-/* Names as recorded, then the repo digests that are not among them. */
-static void
-all_names(const struct image_row *row, struct buf *out)
-{
-	struct span digests = buf_span(&row->digests), line;
-
-	buf_add(out, buf_span(&row->names));
-	while (line_next(&digests, &line))
-		if (!lines_have(buf_span(&row->names), line))
-			buf_add(out, span_of(line.p, line.n + 1));
-}
-
-/* As many whole lines as one message takes, off the front. */
-static struct span
-names_part(struct span *names)
-{
-	size_t n = names->n;
-
-	if (n > LIMIT_CACHE_NAMES) {
-		n = LIMIT_CACHE_NAMES;
-		while (n && names->p[n - 1] != '\n')
-			n--;
-	}
-	struct span part = span_of(names->p, n);
-	*names = span_from(*names, n);
-	return part;
-}
-
-static void
-describe_row(struct msg_cache_image *m, const struct summary *x)
-{
-	m->described = 1;
-	m->user = span_str(x->user);
-	m->annotations = span_of(x->annotations, x->n_annotations);
-}
-
-/* x: NULL as long as it is not known. */
-static int
-send_row(struct watch *w, const struct image_row *row, const struct summary *x)
-{
-	CLEANUP(buf_free) struct buf text = {0};
-	struct port *frontend = &w->room->frontend;
-
-	all_names(row, &text);
-	if (text.bad)
-		return -ENOMEM;
-	struct span names = buf_span(&text);
-	struct ipc_msg m =
-	    IPC_MSG(cache_image, .created = row->created.s, .created_ns = row->created.ns,
-		.size = row->size, .names = names_part(&names));
-	memcpy(m.cache_image.id, row->id, sizeof(row->id));
-	memcpy(m.cache_image.digest, row->digest, sizeof(row->digest));
-	if (x)
-		describe_row(&m.cache_image, x);
-	int r = port_send(frontend, &m);
-	while (r == 0 && names.n) {
-		struct ipc_msg more = IPC_MSG(cache_names, .names = names_part(&names));
-		memcpy(more.cache_names.id, row->id, sizeof(row->id));
-		r = port_send(frontend, &more);
-	}
-	w->differs = true;
-	return r;
-}
-
-static void
-send_gone(void *arg, const struct told *e)
-{
-	struct watch *w = arg;
-	struct ipc_msg m = IPC_MSG(cache_gone);
-
-	if (!(e->state & TOLD_SENT))
-		return;
-	memcpy(m.cache_gone.id, e->id, sizeof(e->id));
-	port_send(&w->room->frontend, &m);
-	w->differs = true;
-}
-
-/* Programs save an image's record several times while they make it: one that stays broken
- * is worth a line, once. */
-static void
-note_broken(struct watch *w, struct told *e, const char *why)
-{
-	char hex[2 * sizeof(e->id) + 1];
-
-	w->broken++;
-	if (e->state & TOLD_LOGGED)
-		return;
-	if (loop_now() - e->since_ms < BROKEN_MS) {
-		w->unlogged = true;
-		return;
-	}
-	e->state |= TOLD_LOGGED;
-	room_log(w->room, LOG_WARNING,
-	    "an image of the store is broken and left out of every list (%.12s): %s; "
-	    "`bulkhead check` tells more",
-	    hex_encode(e->id, sizeof(e->id), hex), why);
-}
-
-static void
-now_broken(struct watch *w, struct told *e, uint64_t key, const char *why)
-{
-	send_gone(w, e);
-	e->key = key;
-	e->state = TOLD_BROKEN;
-	e->since_ms = loop_now();
-	note_broken(w, e, why);
-}
-
-/* A record without an ID of the usual form still needs an entry, to be logged once. */
-static void
-odd_id(uint64_t key, uint8_t id[DIGEST_BYTES])
-{
-	memset(id, 0xff, DIGEST_BYTES);
-	memcpy(id, &key, sizeof(key));
-}
-
-/* Whether nothing has to be told of a record that was seen before. */
-static bool
-is_told(struct watch *w, const struct told *e, const struct record *rec)
-{
-	if (e->state & TOLD_BROKEN)
-		return e->state & TOLD_LOGGED;
-	if (!(e->state & TOLD_SENT))
-		return false;
-	return e->state & TOLD_DESCRIBED || !w->describe ||
-	       summary_load(&w->room->store, rec, &w->summary) != 0;
-}
-
-static int
-tell_row(struct watch *w, struct told *e, uint64_t key, const struct record *rec,
-    const struct image_row *row)
-{
-	bool described = summary_load(&w->room->store, rec, &w->summary) == 0;
-	int r = send_row(w, row, described ? &w->summary : NULL);
-
-	if (r == 0) {
-		e->key = key;
-		e->state = described ? TOLD_SENT | TOLD_DESCRIBED : TOLD_SENT;
-	}
-	return r;
-}
-
-static int
-tell_record(struct watch *w, size_t i)
-{
-	const struct record *rec = &w->look.view.images.rec[i];
-	uint64_t key = rows_key(&w->look.rows, i);
-	uint8_t id[DIGEST_BYTES];
-	struct image_row row = {0};
-	char why[300];
-
-	if (!hex_decode(rec->id, id, sizeof(id)))
-		odd_id(key, id);
-	struct told *e = told_add(&w->told, id, w->pass);
-	if (!e)
-		return -ENOMEM;
-	bool known = e->state && e->key == key;
-	if (known && is_told(w, e, rec)) {
-		w->broken += e->state & TOLD_BROKEN ? 1 : 0;
-		return 0;
-	}
-	int r = rows_read(&w->look.rows, i, &row, why);
-	if (r == 1 && known)
-		note_broken(w, e, why);
-	else if (r == 1)
-		now_broken(w, e, key, why);
-	else if (r == 0)
-		r = tell_row(w, e, key, rec, &row);
-	image_row_free(&row);
-	return r < 0 ? r : 0;
 }
 
 /* ---- the numbers ---- */
@@ -377,7 +174,7 @@ pass_end(struct watch *w)
 {
 	struct fsinfo before = w->fs;
 
-	told_sweep(&w->told, w->pass, send_gone, w);
+	told_sweep(&w->told, w->pass, tell_gone, w);
 	w->passing = w->describe = false;
 	(void)!store_fsinfo(&w->look.view, &w->room->store, &w->fs, NULL);
 	if (w->differs || !w->filled || before.bytes != w->fs.bytes ||
