@@ -259,7 +259,9 @@ test_list_bytes(void **state)
 		assert_in_range(++n, 1, 100);
 	assert_int_equal(n, 16384 / 255);
 	assert_int_equal(strlen(s.insecure), n * 255);
-	memset(item, 'b', 16384 - n * 255 - 1);
+	memset(item, 'b', 16384 - n * 255);
+	item[16384 - n * 255] = 0;
+	assert_true(refused("insecure_registries", item) < 0);
 	item[16384 - n * 255 - 1] = 0;
 	assert_int_equal(refused("insecure_registries", item), 0);
 	assert_int_equal(strlen(s.insecure), 16384);
