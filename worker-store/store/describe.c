@@ -1,13 +1,10 @@
 #include "worker-store/store/describe.h"
 
 #include "common/base/fd.h"
-#include "worker-store/store/hash.h"
+#include "worker-store/store/description.h"
 #include "worker-store/store/pull.h"
-#include "worker-store/store/rows.h"
-#include "worker-store/store/summary.h"
 #include "worker-store/store/watch.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,34 +18,12 @@
 #define FAILURES_MAX 4096
 #define SWEEP_MS 3600000
 
-struct asker {
-	struct asker *next;
-	uint64_t req;
-};
-
 /* What is wrong with an image, as long as its record says what it said. */
 struct failure {
 	struct failure *next;
 	uint8_t id[DIGEST_BYTES];
 	uint64_t key;
 	char why[300];
-};
-
-struct description {
-	struct description *next;
-	struct describer *of;
-	char id[ID_HEX + 1];
-	uint64_t key; /* of the record it was begun with */
-	bool running;
-	unsigned tries;
-	uint64_t rest_until_ms;
-	enum document_kind kind; /* the one that is being read */
-	int fd;
-	bool answered;
-	struct err e;
-	struct helper reader;
-	struct summary summary;
-	struct asker *askers;
 };
 
 struct describer {
@@ -109,25 +84,6 @@ failure_add(struct describer *d, const char *id, uint64_t key, const char *why)
 	d->n_failures--;
 }
 
-/* ---- the record, now ---- */
-
-/* NULL with e filled: it is not there, or the records cannot be read. */
-static const struct record *
-record_now(struct keeper *room, const char *id, uint64_t *key, struct err *e)
-{
-	struct rows *rows = watch_rows(room, e);
-
-	if (!rows)
-		return NULL;
-	struct record *r = table_find(&rows->v->images, span_str(id));
-	if (!r) {
-		err_set(e, ERR_NOT_FOUND, "no image %.12s in the store", id);
-		return NULL;
-	}
-	*key = rows_key(rows, (size_t)(r - rows->v->images.rec));
-	return r;
-}
-
 /* ---- ends ---- */
 
 static void
@@ -162,241 +118,38 @@ description_over(struct description *x, enum err_class code, const char *text)
 }
 
 static void
-description_failed(struct description *x, const struct err *e)
+description_ended(struct description *x)
 {
 	struct describer *d = x->of;
+	const struct err *e = &x->e;
 	char text[1200];
 
+	if (!e->code) {
+		description_over(x, ERR_OK, "");
+		return;
+	}
 	snprintf(
 	    text, sizeof(text), "image %.12s cannot be described: %s", x->id, e->text);
 	if (e->code == ERR_CONTENT) {
 		failure_add(d, x->id, x->key, text);
 		room_log(d->room, LOG_WARNING, "%s", text);
 	}
-	description_over(x, e->code ? e->code : ERR_INTERNAL, text);
+	description_over(x, e->code, text);
 }
 
-/* The room could not be had: there may be too many just now. */
 static void
-description_again(struct description *x, const char *why)
+description_no_room(struct description *x, const char *why)
 {
 	fd_close(&x->fd);
 	helper_drop(&x->reader);
 	x->running = false;
 	if (++x->tries >= TRIES) {
 		err_set(&x->e, ERR_INTERNAL, "%s", why);
-		description_failed(x, &x->e);
+		description_ended(x);
 		return;
 	}
 	x->rest_until_ms = loop_now() + AGAIN_MS;
 	loop_timer_set(&x->of->room->loop, &x->of->step, AGAIN_MS);
-}
-
-/* ---- one document ---- */
-
-/* The store's own bytes of it, if they are those of the digest. A sealed memfd, or
- * negative. */
-static int
-document_open(const struct store *s, const struct record *image, const char *key,
-    const uint8_t digest[DIGEST_BYTES], struct err *e)
-{
-	CLEANUP(free_ptr) uint8_t *bytes = NULL;
-	uint8_t hash[DIGEST_BYTES];
-	FD_AUTO fd = -1;
-	uint64_t size;
-	size_t n = 0;
-
-	int r = store_item_open(s, image, key, &fd, &size, e);
-	if (r == -ENOENT || (r < 0 && e->code == ERR_NOT_FOUND)) {
-		*e = (struct err){0};
-		return err_set(e, ERR_CONTENT, "its %s is not in the store",
-		    key[0] == 'm' ? "manifest" : "config");
-	}
-	if (r < 0)
-		return r;
-	if (size > LIMIT_DOCUMENT)
-		return err_set(e, ERR_CONTENT, "its %s has more than %llu bytes",
-		    key[0] == 'm' ? "manifest" : "config",
-		    (unsigned long long)LIMIT_DOCUMENT);
-	r = fd_read_whole(fd, LIMIT_DOCUMENT, &bytes, &n);
-	if (r == 0)
-		r = sha256(span_of(bytes, n), hash);
-	if (r < 0)
-		return err_errno(e, -r, "cannot read %s of an image", key);
-	if (memcmp(hash, digest, sizeof(hash)) != 0)
-		return err_set(e, ERR_CONTENT,
-		    "its %s is damaged: the bytes do not hash to the recorded digest",
-		    key[0] == 'm' ? "manifest" : "config");
-	r = fd_sealed_memfd("document", bytes, n);
-	return r < 0 ? err_errno(e, -r, "no memory for a document") : r;
-}
-
-static void
-reader_ask(struct helper *h)
-{
-	struct description *x = h->arg;
-	struct ipc_msg m = IPC_MSG(parse, .kind = x->kind);
-
-	m.fds[0] = x->fd;
-	m.nfds = 1;
-	port_send(&h->port, &m);
-}
-
-static int
-on_manifest(struct description *x, const struct msg_manifest_answer *a)
-{
-	if (x->kind != DOC_MANIFEST || !summary_annotations(&x->summary, a->annotations))
-		return -1;
-	if (memcmp(a->config, x->summary.config, DIGEST_BYTES) != 0)
-		err_set(&x->e, ERR_CONTENT,
-		    "its manifest names another config than the one it is stored with");
-	return 0;
-}
-
-static int
-reader_message(struct helper *h, struct ipc_msg *m)
-{
-	struct description *x = h->arg;
-	char text[1024];
-
-	if (x->answered)
-		return -1;
-	x->answered = true;
-	switch (m->type) {
-	case MSG_manifest_answer:
-		return on_manifest(x, &m->manifest_answer);
-	case MSG_config_answer:
-		return x->kind == DOC_CONFIG &&
-			       summary_user(&x->summary, m->config_answer.user)
-			   ? 0
-			   : -1;
-	case MSG_document_failed:
-		/* Of a document that is what its digest says, this is what there is to
-		 * say. */
-		err_set(&x->e,
-		    m->document_failed.code == ERR_INTERNAL ? ERR_INTERNAL : ERR_CONTENT,
-		    "%s", span_escape(m->document_failed.text, text, sizeof(text)));
-		return 0;
-	default:
-		return -1;
-	}
-}
-
-static void read_next(struct description *x, enum document_kind kind);
-static void description_done(struct description *x);
-
-static void
-reader_gone(struct helper *h)
-{
-	struct description *x = h->arg;
-
-	helper_drop(h);
-	if (!x->answered)
-		err_set(&x->e, ERR_INTERNAL, "the document room ended without an answer");
-	if (x->e.code)
-		description_failed(x, &x->e);
-	else if (x->kind == DOC_MANIFEST)
-		read_next(x, DOC_CONFIG);
-	else
-		description_done(x);
-}
-
-static void
-reader_failed(struct helper *h, const char *text)
-{
-	struct description *x = h->arg;
-
-	if (!h->opened) {
-		description_again(x, text);
-		return;
-	}
-	x->e = (struct err){0};
-	/* Slow is not wrong: the next time may be better. */
-	err_set(&x->e, h->late ? ERR_DEADLINE : ERR_CONTENT, "%s", text);
-	description_failed(x, &x->e);
-}
-
-/* The record as it was when this was begun, or negative with x->e. */
-static const struct record *
-same_record(struct description *x)
-{
-	uint8_t manifest[DIGEST_BYTES], config[DIGEST_BYTES];
-	uint64_t key;
-	const struct record *r = record_now(x->of->room, x->id, &key, &x->e);
-
-	if (!r)
-		return NULL;
-	if (!image_manifest_digest(r, manifest) || !image_config_digest(r, config) ||
-	    memcmp(manifest, x->summary.manifest, sizeof(manifest)) != 0 ||
-	    memcmp(config, x->summary.config, sizeof(config)) != 0) {
-		err_set(&x->e, ERR_INTERNAL, "it was changed meanwhile: try again");
-		return NULL;
-	}
-	return r;
-}
-
-static void
-read_next(struct description *x, enum document_kind kind)
-{
-	static const struct helper_ops ops = {
-	    reader_ask, reader_message, reader_gone, reader_failed};
-	struct keeper *room = x->of->room;
-	bool config = kind == DOC_CONFIG;
-	char key[DIGEST_TEXT + 1] = "manifest";
-
-	fd_close(&x->fd);
-	const struct record *r = same_record(x);
-	if (!r) {
-		description_failed(x, &x->e);
-		return;
-	}
-	if (config)
-		digest_print(x->summary.config, key);
-	x->fd = document_open(&room->store, r, key,
-	    config ? x->summary.config : x->summary.manifest, &x->e);
-	if (x->fd < 0) {
-		x->fd = -1;
-		description_failed(x, &x->e);
-		return;
-	}
-	x->kind = kind;
-	x->answered = false;
-	x->reader.arg = x;
-	helper_want(room, &x->reader, ROOM_DOCUMENT, 0, room_token(room), 0, &ops);
-}
-
-/* ---- one image ---- */
-
-static void
-description_done(struct description *x)
-{
-	struct keeper *room = x->of->room;
-	uint8_t id[DIGEST_BYTES];
-
-	if (!same_record(x) || !hex_decode(span_str(x->id), id, sizeof(id)) ||
-	    summary_write(&room->store, x->id, &x->summary, &x->e) < 0) {
-		description_failed(x, &x->e);
-		return;
-	}
-	watch_described(room, id);
-	description_over(x, ERR_OK, "");
-	loop_timer_set(&room->loop, &x->of->step, 1);
-}
-
-static void
-description_run(struct description *x)
-{
-	x->running = true;
-	x->e = (struct err){0};
-	const struct record *r = record_now(x->of->room, x->id, &x->key, &x->e);
-	if (r && (!image_manifest_digest(r, x->summary.manifest) ||
-		     !image_config_digest(r, x->summary.config)))
-		err_set(&x->e, ERR_CONTENT,
-		    "its record in the store names no manifest or no config");
-	if (x->e.code)
-		description_failed(x, &x->e);
-	else
-		read_next(x, DOC_MANIFEST);
 }
 
 static struct description *
@@ -407,6 +160,9 @@ description_new(struct describer *d, const char *id)
 	if (!x)
 		return NULL;
 	x->of = d;
+	x->room = d->room;
+	x->ended = description_ended;
+	x->no_room = description_no_room;
 	x->fd = -1;
 	memcpy(x->id, id, sizeof(x->id));
 	while (*at)
