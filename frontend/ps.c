@@ -9,6 +9,20 @@ struct sum {
 	uint64_t bytes, total;
 };
 
+/* What the fetcher says it has is more than what the store has looked at. */
+static uint64_t
+layer_bytes(const struct pull *p, unsigned index)
+{
+	const struct known_layer *l = &p->layers[index];
+	uint64_t bytes = l->bytes;
+
+	for (const struct request *q = p->requests; q; q = q->next) {
+		if (q->req == LAYER_REQ(index) && q->bytes > bytes)
+			bytes = q->bytes;
+	}
+	return bytes < l->m.size ? bytes : l->m.size;
+}
+
 static struct sum
 layers_sum(const struct pull *p)
 {
@@ -25,7 +39,7 @@ layers_sum(const struct pull *p)
 		if (state == LAYER_PRESENT)
 			continue;
 		s.total += l->m.size;
-		s.bytes += state == LAYER_DONE ? l->m.size : l->bytes;
+		s.bytes += state == LAYER_DONE ? l->m.size : layer_bytes(p, i);
 	}
 	return s;
 }

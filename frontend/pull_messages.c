@@ -6,9 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Requests for layers are numbered apart from the store's own numbers for documents. */
-#define LAYER_REQ(index) (UINT64_C(1) << 40 | (index))
-
 /* ---- the store asks ---- */
 
 static void

@@ -4,6 +4,9 @@
 
 #include "frontend/fetchers.h"
 
+/* Requests for layers are numbered apart from the store's own numbers for documents. */
+#define LAYER_REQ(index) (UINT64_C(1) << 40 | (index))
+
 struct pull *pull_find(struct frontend *f, uint64_t id);
 
 /* The registry's own fetcher, asked for when there is none. NULL when memory is short. */
