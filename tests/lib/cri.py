@@ -5,12 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROTO = TOP + "/frontend/proto/cri.proto"
 BIG = 64 << 20
 MADE = {}
+MAKING = threading.Lock()
 
 
 def as_kubernetes_has_it(text):
@@ -23,8 +25,13 @@ def as_kubernetes_has_it(text):
 def stubs(folder):
     """(messages, services), made once in `folder`/stubs. grpc is not imported before: its threads
     would be outside of the runner's mount namespace."""
-    if MADE:
-        return MADE["messages"], MADE["services"]
+    with MAKING:
+        if not MADE:
+            make(folder)
+    return MADE["messages"], MADE["services"]
+
+
+def make(folder):
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     os.environ["GRPC_VERBOSITY"] = "NONE"
     path = folder + "/stubs"
@@ -41,7 +48,6 @@ def stubs(folder):
     sys.path.insert(0, path)
     MADE["messages"] = importlib.import_module("bulkhead_cri_pb2")
     MADE["services"] = importlib.import_module("bulkhead_cri_pb2_grpc")
-    return MADE["messages"], MADE["services"]
 
 
 class Refused(Exception):
