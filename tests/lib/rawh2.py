@@ -69,6 +69,7 @@ class Conn:
         self.answers, self.rest, self.refill = {}, b"", refill
         self.closed, self.goaway, self.pongs, self.acks = False, None, [], 0
         self.block, self.block_of, self.next = b"", 0, 1
+        self.quiet = not greet
         if greet:
             self.send(PREFACE + settings(**own))
 
@@ -156,7 +157,8 @@ class Conn:
         if kind == SETTINGS and flags & ACK:
             self.acks += 1
         elif kind == SETTINGS:
-            self.send(frame(SETTINGS, ACK))
+            if not self.quiet:
+                self.send(frame(SETTINGS, ACK))
         elif kind == PING and flags & ACK:
             self.pongs.append(payload)
         elif kind == PING:
