@@ -151,12 +151,11 @@ reader_hello(struct conf_reading *rd, const struct ipc_msg *m)
 static int
 reader_end_of_file(struct conf_reading *rd, const struct msg_config_end *m)
 {
-	char text[1024];
-
 	if (!m->code)
 		return 0;
-	return err_set(&rd->err, (enum err_class)m->code, "%s",
-	    span_escape(m->text, text, sizeof(text)));
+	/* Whoever prints it escapes it. */
+	return err_set(&rd->err, (enum err_class)m->code, "%.*s", (int)m->text.n,
+	    (const char *)m->text.p);
 }
 
 static int

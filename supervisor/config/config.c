@@ -21,18 +21,29 @@ reading_refuse(struct reading *r, unsigned line, const char *fmt, ...)
 	return err_set(r->e, ERR_USAGE, "%s: %s", r->name, text);
 }
 
+/* The parser's words may hold a piece of the file, cut anywhere. Its backslashes are its
+ * own. */
+static char *
+printable(char *text)
+{
+	for (char *c = text; *c; c++) {
+		if (*c < 0x20 || *c > 0x7e)
+			*c = '?';
+	}
+	return text;
+}
+
 int
 reading_toml(struct reading *r, struct span bytes, toml_row_fn row, void *arg)
 {
 	struct toml_refusal why;
-	char shown[300];
 
 	int ret = toml_scan((const char *)bytes.p, bytes.n, &why);
 	if (!ret)
 		ret = toml_read((const char *)bytes.p, bytes.n, row, arg, &why);
 	if (ret == -EINVAL && why.why[0])
-		return reading_refuse(r, why.line, "no TOML as it should be: %s",
-		    span_escape(span_str(why.why), shown, sizeof(shown)));
+		return reading_refuse(
+		    r, why.line, "no TOML as it should be: %s", printable(why.why));
 	return ret;
 }
 

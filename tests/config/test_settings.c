@@ -56,6 +56,8 @@ static const struct said files[] = {
     {"\"a\\u001b\" = 1", "unknown key \"\"a\\x1b\"\"", true},
     {"root = \"/g\"\nroot = \"/h\"", "no TOML as it should be", true},
     {"root = ", ":1: no TOML as it should be", true},
+    {"x\n", "saw '\\n'", true},
+    {"x \u20ac\u20ac", "saw '??", true},
     {"root = \"g\"", "not an absolute path", true},
     {"root = \"\"", "not an absolute path", true},
     {"root = \"/a\\nb\"", "\"/a\\x0ab\" is not an absolute path", true},
