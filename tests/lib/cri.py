@@ -68,7 +68,7 @@ class Client:
         self.channel = grpc.insecure_channel("unix:" + socket, options=[
             ("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", BIG),
             ("grpc.max_send_message_length", BIG), ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200),
+            ("grpc.min_reconnect_backoff_ms", 5000), ("grpc.max_reconnect_backoff_ms", 200),
             *options])
         self.images = services.ImageServiceStub(self.channel)
         self.runtime = services.RuntimeServiceStub(self.channel)
@@ -89,11 +89,12 @@ class Client:
             raise refused(error) from None
 
     def when_there(self, seconds=10):
-        """Waits until the service answers, over breaks of the connection."""
+        """Waits until the service answers, over breaks of the connection. A waiting call keeps
+        grpc's poller awake; without one it tries again every 5 s only."""
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return self.version(timeout=seconds)
+                return self.version(timeout=seconds, wait_for_ready=True)
             except Refused as error:
                 if error.code != "UNAVAILABLE" or time.monotonic() > deadline:
                     raise
