@@ -4,6 +4,7 @@
 
 #include "worker-store/store/hash.h"
 #include "worker-store/store/pull.h"
+#include "worker-store/store/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -147,6 +148,7 @@ teardown(void **state)
 	pulls_end(k, "over");
 	pulls_reap(k);
 	query_reap(k);
+	watch_end(k);
 	port_release(&k->control);
 	port_release(&k->frontend);
 	chan_release(&w->control);

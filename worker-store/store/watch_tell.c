@@ -48,7 +48,7 @@ send_row(struct watch *w, const struct image_row *row, const struct summary *x)
 	all_names(row, &text);
 	if (text.bad)
 		return -ENOMEM;
-	struct span names = buf_span(&text);
+	struct span names = text.n ? buf_span(&text) : span_of("", 0);
 	struct ipc_msg m =
 	    IPC_MSG(cache_image, .created = row->created.s, .created_ns = row->created.ns,
 		.size = row->size, .names = names_part(&names));
