@@ -10,6 +10,18 @@ command_reference(const char *text)
 	return strncmp(text, "docker://", 9) == 0 ? text + 9 : text;
 }
 
+void
+command_resolve(const char *name, FILE *to)
+{
+	char text[REF_TEXT];
+	struct ref r;
+
+	if (ref_parse(span_str(command_reference(name)), &r, NULL) < 0)
+		return;
+	ref_default_tag(&r);
+	fprintf(to, "%s\n", ref_print(&r, text));
+}
+
 static int
 check_name(const char *text, struct err *e)
 {
@@ -32,8 +44,8 @@ check_image(const char *text, struct err *e)
 static int
 check_operands(const struct args *a, struct err *e)
 {
-	bool remote =
-	    a->command == CMD_PULL || a->command == CMD_CAN_PULL || a->flag[OPT_REMOTE];
+	bool remote = a->command == CMD_PULL || a->command == CMD_CAN_PULL ||
+		      a->command == CMD_RESOLVE || a->flag[OPT_REMOTE];
 	bool names = a->command == CMD_TAG || a->command == CMD_UNTAG;
 
 	if (a->command == CMD_IMAGES)

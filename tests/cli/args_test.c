@@ -125,7 +125,8 @@ test_bad(void **state)
 	    {"images --root=/r --roo=/s", "no such option"},
 	    {"pull --Quiet a", "no such option"},
 	    {"images -f", "needs a value"},
-	    {"resolve a", "no command"},
+	    {"resolve", "takes NAME"},
+	    {"resolve a b", "takes NAME"},
 	    {"pull\x1b[2J", "\\x1b"},
 	    {"images -fa -fb -fc -fd -fe -ff -fg -fh -fi -fj -fk -fl -fm -fn -fo -fp -fq",
 		"more than"},
@@ -446,7 +447,6 @@ test_manual(void **state)
 	}
 	compare_with_manual(manual, CMD_NONE);
 	assert_int_equal(count(manual, "\n.SS "), CMD_COUNT);
-	assert_null(strstr(help, "resolve"));
 	free(manual);
 	free(help);
 }

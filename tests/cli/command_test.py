@@ -55,6 +55,14 @@ class Case(unittest.TestCase):
             return
         self.assertIn("env 0 fds 0 1 2 3 cwd / leader 1 blocked 0\n", r.stderr)
 
+    def test_resolve(self):
+        for name, means in (("busybox", "docker.io/library/busybox:latest"),
+                            ("quay.io/a/b:1", "quay.io/a/b:1"),
+                            ("docker://a/b", "docker.io/a/b:latest")):
+            r = self.run_it("resolve", name)
+            self.assertEqual((r.returncode, r.stdout, r.stderr), (0, means + "\n", ""))
+        self.assertEqual(self.run_it("resolve", "Bad").returncode, 64)
+
     def test_no_daemon(self):
         path = self.dir + "/control.sock"
         r = self.run_it("--socket", path, "images")
