@@ -59,7 +59,7 @@ struct setting_info {
 	bool list, restart; /* restart: a reload does not apply it */
 };
 
-/* ---- settings.c: pure ---- */
+/* ---- pure: settings.c, settings_options.c, settings_text.c ---- */
 
 /* Command line of bulkheadd. 0, or negative with *e (ERR_USAGE). */
 int settings_parse(struct settings *s, int argc, char **argv, struct err *e) MUST_CHECK;

@@ -54,8 +54,8 @@ def default_is_the_packaged_file(t):
     rows = effective(t, bare)
     for key, value in documented():
         if key in ("root", "runroot"):
-            t.eq(rows[key], ('"/st/%s"' % ("g" if key == "root" else "r"), t.folder + "/storage.conf"),
-                 key)
+            t.eq(rows[key], ('"/st/%s"' % ("g" if key == "root" else "r"),
+                             t.folder + "/storage.conf"), key)
         elif key != "storage_conf":
             t.eq(rows[key], (value, "default"), key)
     t.eq(list(rows), [k for k, _ in documented()], "every key is there")
@@ -104,7 +104,8 @@ def refusals_name_file_line_and_key(t):
     for text, wanted in (
             ('\nlog_levl = "info"\n', ':2: unknown key "log_levl"'),
             ("\n\nmax_parallel_pulls = \"2\"\n", ":3: max_parallel_pulls is not an integer"),
-            ("max_parallel_pulls = 1025\n", ":1: max_parallel_pulls = 1025 is not within 1 .. 1024"),
+            ("max_parallel_pulls = 1025\n",
+             ":1: max_parallel_pulls = 1025 is not within 1 .. 1024"),
             ('listen = "relative"\n', ":1: listen = "),
             ('pull_progress_timeout = "soon"\n', ":1: pull_progress_timeout = "),
             ('pinned_images = ["a*b"]\n', ":1: pinned_images: "),
@@ -166,7 +167,8 @@ def number_of_files(t):
 def warnings(t):
     auth = t.write("auth.json", {"auths": {}})
     os.chmod(auth, 0o644)
-    main = plain(t, "m.toml", 'policy = "/no/policy.json"\nauthfile = "%s"\ncert_dir = "/no/certs"\n'
+    main = plain(t, "m.toml",
+                 'policy = "/no/policy.json"\nauthfile = "%s"\ncert_dir = "/no/certs"\n'
                  'insecure_registries = ["a.b"]\nallow_degraded = ["seccomp"]\n'
                  'pinned_images = ["*"]\nmax_parallel_pulls_per_namespace = 9\n' % auth)
     result = config(t, "--validate", main)
@@ -202,7 +204,7 @@ def manual_has_every_key(t):
     t.eq(sorted(manual), sorted(documented()), "keys and defaults of bulkhead.toml(5)")
     with open(PACKAGING + "/man/bulkheadd.8") as file:
         page = file.read()
-    with open(TOP + "/supervisor/settings.c") as file:
+    with open(TOP + "/supervisor/settings_options.c") as file:
         options = re.findall(r'^\s+\{"([a-z-]+)", (?:required|no)_argument', file.read(), re.M)
     t.ok(len(options) > 8, options)
     for option in options:
