@@ -61,6 +61,19 @@ void metrics_layer(struct frontend *f, uint64_t size);
 /* The whole text as fresh memory, *n bytes; NULL without memory. */
 char *metrics_text(struct frontend *f, size_t *n);
 
+/* What the bytes so far are: not a whole request yet, or how it is answered. Its headers
+ * change nothing. Pure. */
+enum metrics_request {
+	REQUEST_PART,
+	REQUEST_GET,
+	REQUEST_HEAD,
+	REQUEST_BAD,
+	REQUEST_ABSENT, /* another path */
+	REQUEST_METHOD,
+	REQUEST_LONG
+};
+enum metrics_request metrics_request(struct span bytes);
+
 /* Serves GET /metrics over HTTP/1.1 on a listening socket (taken over, also on failure).
  * A further socket replaces the one before. 0 or -errno. */
 int metrics_listen(struct frontend *f, int fd) MUST_CHECK;

@@ -137,25 +137,52 @@ word_take(struct span *line)
 	return word;
 }
 
-/* Its headers change nothing: they are read to their end and not looked at. */
-static void
-scrape_route(struct scrape *s)
+enum metrics_request
+metrics_request(struct span bytes)
 {
-	const char *end = memmem(s->request, s->request_n, "\r\n", 2);
-	struct span line = span_of(s->request, (size_t)(end - s->request));
+	const uint8_t *end = bytes.n ? memmem(bytes.p, bytes.n, "\r\n", 2) : NULL;
+
+	if (!end || !memmem(bytes.p, bytes.n, "\r\n\r\n", 4))
+		return bytes.n >= LIMIT_METRICS_REQUEST ? REQUEST_LONG : REQUEST_PART;
+	struct span line = span_of(bytes.p, (size_t)(end - bytes.p));
 	struct span method = word_take(&line), path = word_take(&line);
 	const uint8_t *query = path.n ? memchr(path.p, '?', path.n) : NULL;
-
 	if (query)
 		path.n = (size_t)(query - path.p);
 	if (!span_is(line, "HTTP/1.1") && !span_is(line, "HTTP/1.0"))
+		return REQUEST_BAD;
+	if (!span_is(path, "/metrics"))
+		return REQUEST_ABSENT;
+	if (span_is(method, "GET"))
+		return REQUEST_GET;
+	return span_is(method, "HEAD") ? REQUEST_HEAD : REQUEST_METHOD;
+}
+
+static void
+scrape_route(struct scrape *s)
+{
+	switch (metrics_request(span_of(s->request, s->request_n))) {
+	case REQUEST_PART:
+		return;
+	case REQUEST_GET:
+		scrape_serve(s, false);
+		return;
+	case REQUEST_HEAD:
+		scrape_serve(s, true);
+		return;
+	case REQUEST_BAD:
 		scrape_refuse(s, "400 Bad Request", "");
-	else if (!span_is(path, "/metrics"))
+		return;
+	case REQUEST_ABSENT:
 		scrape_refuse(s, "404 Not Found", "");
-	else if (!span_is(method, "GET") && !span_is(method, "HEAD"))
+		return;
+	case REQUEST_METHOD:
 		scrape_refuse(s, "405 Method Not Allowed", "Allow: GET, HEAD\r\n");
-	else
-		scrape_serve(s, span_is(method, "HEAD"));
+		return;
+	case REQUEST_LONG:
+		scrape_refuse(s, "431 Request Header Fields Too Large", "");
+		return;
+	}
 }
 
 static void
@@ -171,10 +198,7 @@ scrape_read(struct scrape *s)
 		return;
 	}
 	s->request_n += (size_t)r;
-	if (memmem(s->request, s->request_n, "\r\n\r\n", 4))
-		scrape_route(s);
-	else if (s->request_n == sizeof(s->request))
-		scrape_refuse(s, "431 Request Header Fields Too Large", "");
+	scrape_route(s);
 }
 
 static void

@@ -1,5 +1,6 @@
 #include "frontend/pull.h"
 
+#include "common/ipc/control.h"
 #include "frontend/fetchers.h"
 #include "frontend/metrics.h"
 #include "frontend/pulls.h"
@@ -53,6 +54,34 @@ pull_queues(const struct pull *p)
 	return p->wish.mode != PULL_NEVER && p->wish.mode != PULL_VERDICT_ONLY;
 }
 
+static struct span
+span_line(struct span text)
+{
+	const uint8_t *end = text.n ? memchr(text.p, '\n', text.n) : NULL;
+
+	return end ? span_of(text.p, (size_t)(end - text.p)) : text;
+}
+
+/* One line an ended pull. An embedded service has its command, which says the same. */
+static void
+pull_log(const struct pull *p, enum err_class code, bool fresh, struct span text)
+{
+	struct frontend *f = p->f;
+	enum log_level level = code == ERR_OK ? LOG_INFO : LOG_WARNING;
+	uint64_t ms = loop_now() - p->asked_at;
+	struct span why = span_line(text); /* made safe by the log */
+
+	if (f->embedded || !port_is_open(&f->control) ||
+	    level > (f->log_level ? f->log_level : LOG_INFO))
+		return;
+	if (code == ERR_OK)
+		why = span_str(fresh ? "pulled" : "was there");
+	control_log_for(&f->control.chan, level, p->id,
+	    "pull of %s for %u: %.*s (%llu.%03u s, %llu bytes)", p->name, pull_waiters(p),
+	    (int)why.n, (const char *)why.p, (unsigned long long)ms / 1000,
+	    (unsigned)(ms % 1000), (unsigned long long)p->pace.bytes);
+}
+
 /* Its waiters are told when it is in no list any more: what they ask anew starts anew. */
 void
 pull_finish(struct pull *p, enum err_class code, const uint8_t image[32], bool fresh,
@@ -60,6 +89,7 @@ pull_finish(struct pull *p, enum err_class code, const uint8_t image[32], bool f
 {
 	struct frontend *f = p->f;
 
+	pull_log(p, code, fresh, text);
 	if (p->begun && pull_queues(p))
 		metrics_pull(f, code, loop_now() - p->asked_at, p->pace.bytes);
 	p->ending = true;

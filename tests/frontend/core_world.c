@@ -1,5 +1,6 @@
 #include "tests/frontend/core_world.h"
 
+#include "common/ipc/control.h"
 #include "frontend/cache.h"
 #include "frontend/metrics.h"
 
@@ -66,6 +67,7 @@ world_new(const char *policy_problem)
 	assert_non_null(w);
 	assert_int_equal(loop_init(&w->f.loop), 0);
 	assert_int_equal(metrics_init(&w->f), 0);
+	w->f.log_level = LOG_ERROR; /* nothing between the messages */
 	w->f.insecure = strdup("");
 	w->f.policy_problem = strdup(policy_problem);
 	w->f.store.message = to_store;

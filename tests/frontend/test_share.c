@@ -1,6 +1,8 @@
 /* Who shares a pull, who waits for one, and what ends it. */
 #include "tests/frontend/core_world.h"
 
+#include "common/ipc/control.h"
+
 #include <string.h>
 
 #define STILL_MS 400 /* long beside what a busy machine takes for one step */
@@ -469,6 +471,30 @@ what_is_no_standstill(void **state)
 	world_free(w);
 }
 
+/* A line for each end, with the pull's number; never a secret, never another line. */
+static void
+an_end_is_logged(void **state)
+{
+	struct world *w = world_new("");
+	struct pull_options o = wish();
+	struct party p;
+
+	w->f.log_level = LOG_INFO;
+	join(w, &p, &o);
+	uint64_t id = expect(w, &w->store, MSG_pull)->pull.pull;
+	expect(w, &w->supervisor, MSG_want_fetch);
+	end_pull(w, id, ERR_AUTH, "no\x1b[31m\nsecond line");
+	struct msg_log *l = &expect(w, &w->supervisor, MSG_log)->log;
+	assert_int_equal(l->request, id);
+	assert_int_equal(l->level, LOG_WARNING);
+	assert_non_null(memmem(l->text.p, l->text.n, "quay.io/a/b:1", 13));
+	assert_non_null(memmem(l->text.p, l->text.n, "no\\x1b[31m", 10));
+	assert_null(memmem(l->text.p, l->text.n, "pass", 4));
+	assert_null(memchr(l->text.p, '\n', l->text.n));
+	assert_null(memmem(l->text.p, l->text.n, "second", 6));
+	world_free(w);
+}
+
 /* Said backwards, of other requests, or beyond all: nothing breaks. */
 static void
 a_fetcher_may_say_any_number(void **state)
@@ -539,6 +565,7 @@ main(void)
 	    cmocka_unit_test(no_store_no_pull),
 	    cmocka_unit_test(no_byte_for_too_long_ends_a_pull),
 	    cmocka_unit_test(what_is_no_standstill),
+	    cmocka_unit_test(an_end_is_logged),
 	    cmocka_unit_test(a_fetcher_may_say_any_number),
 	    cmocka_unit_test(the_store_cannot_confuse_layers),
 	};
