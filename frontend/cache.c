@@ -395,11 +395,11 @@ image_leave(struct cache *c, struct image *im)
 	image_free(im);
 }
 
-/* The first image whose ID is not below that of these digits. */
+/* The first image from `low` on whose ID is not below that of these digits. */
 static size_t
-first_of(const struct cache *c, const char *hex, size_t digits)
+first_from(const struct cache *c, size_t low, const char *hex, size_t digits)
 {
-	size_t low = 0, high = c->n;
+	size_t high = c->n;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -411,12 +411,12 @@ first_of(const struct cache *c, const char *hex, size_t digits)
 	return low;
 }
 
-/* Takes over the old ones before the first that is not below id, or all (id NULL): into
- * the new snapshot, or out of the way when a new store does not know them. */
+/* Takes over the old ones up to `end`: into the new snapshot, or out of the way when a
+ * new store does not know them. */
 static size_t
-keep_until(struct cache *c, size_t *old, const struct image *id, struct image **to)
+keep_until(struct cache *c, size_t *old, size_t end, struct image **to)
 {
-	size_t end = id ? first_of(c, id->hex, 64) : c->n, n = end - *old;
+	size_t n = end - *old;
 
 	if (!c->again) {
 		if (n)
@@ -437,7 +437,8 @@ merge(struct cache *c, struct image **to, struct image **from, size_t n)
 	size_t old = 0, made = 0;
 
 	for (size_t k = 0; k < n; k++) {
-		made += keep_until(c, &old, from[k], to + made);
+		made +=
+		    keep_until(c, &old, first_from(c, old, from[k]->hex, 64), to + made);
 		if (old < c->n && memcmp(c->images[old]->id, from[k]->id, 32) == 0)
 			image_leave(c, c->images[old++]);
 		if (from[k]->gone)
@@ -445,7 +446,7 @@ merge(struct cache *c, struct image **to, struct image **from, size_t n)
 		else
 			to[made++] = from[k];
 	}
-	return made + keep_until(c, &old, NULL, to + made);
+	return made + keep_until(c, &old, c->n, to + made);
 }
 
 static int
@@ -605,9 +606,9 @@ cache_forget(struct frontend *f, struct cache_waiter *w)
 static struct image *
 find_prefix(struct cache *c, const struct id_prefix *id, struct err *e)
 {
-	size_t i = first_of(c, id->hex, id->n);
+	size_t i = first_from(c, 0, id->hex, id->n);
 
-	if (i == c->n || memcmp(c->images[i]->hex, id->hex, id->n) != 0)
+	if (!c->images || i == c->n || memcmp(c->images[i]->hex, id->hex, id->n) != 0)
 		return NULL;
 	if (i + 1 < c->n && memcmp(c->images[i + 1]->hex, id->hex, id->n) == 0) {
 		err_set(e, ERR_USAGE,
@@ -687,7 +688,7 @@ cache_find_id(struct frontend *f, const uint8_t id[32])
 {
 	struct cache *c = cache_of(f);
 	char hex[65];
-	size_t i = c ? first_of(c, hex_encode(id, 32, hex), 64) : 0;
+	size_t i = c ? first_from(c, 0, hex_encode(id, 32, hex), 64) : 0;
 
 	return c && i < c->n && memcmp(c->images[i]->id, id, 32) == 0 ? c->images[i]
 								      : NULL;

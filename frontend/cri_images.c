@@ -79,7 +79,7 @@ static void
 start_ready(struct call *c, enum cri_kind kind, struct span bytes,
     void (*run)(struct op *), bool image)
 {
-	struct cri_request request;
+	struct cri_request request = {0};
 	struct op *op = op_new(c, kind, bytes, &request);
 
 	cri_request_free(&request);
@@ -291,7 +291,7 @@ image_fs_info(struct call *c, struct span bytes)
 static void
 version(struct call *c, struct span bytes)
 {
-	struct cri_request request;
+	struct cri_request request = {0};
 	struct op *op = op_new(c, CRI_VERSION, bytes, &request);
 
 	cri_request_free(&request);

@@ -34,8 +34,9 @@ join(struct op *op, const struct cri_request *request, struct cri_secret *secret
 		return err_set(
 		    e, ERR_USAGE, "the pod's namespace is longer than one can be");
 	int r = ref_parse(span_str(op->ref), &ref, e);
-	if (r == 0)
-		r = cri_auth_read(&request->auth, &ref, secret, e);
+	if (r < 0)
+		return r;
+	r = cri_auth_read(&request->auth, &ref, secret, e);
 	if (r < 0)
 		return r;
 	struct pull_options o = {.name = span_str(op->ref),
@@ -55,7 +56,7 @@ join(struct op *op, const struct cri_request *request, struct cri_secret *secret
 void
 cri_pull_image(struct call *c, struct span bytes)
 {
-	struct cri_request request;
+	struct cri_request request = {0};
 	struct op *op = op_new(c, CRI_PULL_IMAGE, bytes, &request);
 	struct cri_secret secret;
 	struct err e = {0};

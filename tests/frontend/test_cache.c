@@ -13,7 +13,7 @@ expect_found(const char *text, uint8_t id)
 
 	if (!im)
 		fail_msg("%s: %s", text, e.text);
-	if (im->id[0] != id)
+	else if (im->id[0] != id)
 		fail_msg("%s is %02x instead of %02x", text, im->id[0], id);
 }
 
