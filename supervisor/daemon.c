@@ -243,9 +243,9 @@ daemon_start(struct supervisor *s, struct err *e)
 	d->grace = (struct loop_timer){.fired = grace_fired, .arg = s};
 	d->signals = (struct loop_source){
 	    .fd = d->signals.fd, .events = EPOLLIN, .ready = signals_ready, .arg = s};
-	int r = graph_claim(s, e);
+	int r = sockets_bind(s, e);
 	if (r == 0)
-		r = sockets_bind(s, e);
+		r = graph_claim(s, e);
 	if (r < 0)
 		return r;
 	r = loop_add(&s->loop, &d->signals);

@@ -38,7 +38,7 @@ answered(const struct daemon *d, const struct lasting *l)
 	return l->asked == d->ping && l->pong == d->ping;
 }
 
-/* Said once, and once more when it is over. */
+/* Said once; daemon_pong says when it is over. */
 static void
 look(
     struct supervisor *s, struct lasting *l, const struct room_entry *r, const char *what)
@@ -52,8 +52,6 @@ look(
 		    s->daemon.watchdog_ms
 			? ": the service manager gets no keep-alive until it does"
 			: "");
-	if (!stuck && l->stuck)
-		supervisor_log(s, 4, "the %s answers again", what);
 	l->stuck = stuck;
 }
 
@@ -89,6 +87,10 @@ daemon_pong(struct supervisor *s, const struct room_entry *r, uint64_t seq)
 	if (!l || seq != l->asked || l->pong == seq)
 		return;
 	l->pong = seq;
+	if (l->stuck)
+		supervisor_log(s, 4, "the %s answers again",
+		    r == s->store ? "store worker" : "frontend");
+	l->stuck = false;
 	if (d->watchdog_ms && answered(d, &d->store) && answered(d, &d->frontend))
 		notify_send(&d->notify, "WATCHDOG=1");
 }
