@@ -430,6 +430,104 @@ test_many(void **state)
 	world_close();
 }
 
+/* A model beside it: which image has which of 32 names; random changes, and new stores.
+ */
+#define IDS 24
+#define NAMES 32
+
+struct model {
+	bool there[IDS];
+	int owner[NAMES]; /* -1: nobody */
+};
+
+static void
+model_tell(const struct model *m, int id)
+{
+	char names[NAMES * 16] = "";
+	size_t n = 0;
+
+	for (int k = 0; k < NAMES; k++) {
+		if (m->owner[k] == id)
+			n += (size_t)snprintf(
+			    names + n, sizeof(names) - n, "a.test/n%d:1\n", k);
+	}
+	if (m->there[id])
+		tell_image((uint8_t)(id * 7), names, "", true);
+	else
+		tell_gone((uint8_t)(id * 7));
+}
+
+static void
+model_change(struct model *m, bool changed[IDS])
+{
+	int id = rand() % IDS, k = rand() % NAMES;
+
+	changed[id] = true;
+	if (rand() % 4 == 0) {
+		m->there[id] = false;
+		for (int i = 0; i < NAMES; i++)
+			m->owner[i] = m->owner[i] == id ? -1 : m->owner[i];
+		return;
+	}
+	m->there[id] = true;
+	if (m->owner[k] >= 0)
+		changed[m->owner[k]] = true;
+	m->owner[k] = id;
+}
+
+static void
+model_compare(const struct model *m)
+{
+	char text[80];
+	unsigned images = 0;
+
+	for (int id = 0; id < IDS; id++) {
+		snprintf(text, sizeof(text), "%02x%s", id * 7, ID(""));
+		images += m->there[id];
+		if (m->there[id])
+			expect_found(text, (uint8_t)(id * 7));
+		else
+			expect_absent(text, ERR_NOT_FOUND);
+	}
+	for (int k = 0; k < NAMES; k++) {
+		snprintf(text, sizeof(text), "a.test/n%d:1", k);
+		if (m->owner[k] >= 0)
+			expect_found(text, (uint8_t)(m->owner[k] * 7));
+		else
+			expect_absent(text, ERR_NOT_FOUND);
+	}
+	expect_list(images);
+}
+
+static void
+test_random(void **state)
+{
+	struct model m = {0};
+
+	srand(7);
+	for (int k = 0; k < NAMES; k++)
+		m.owner[k] = -1;
+	world_open();
+	for (int round = 0; round < 600; round++) {
+		bool changed[IDS] = {false}, again = round % 50 == 49;
+		int changes = rand() % 12;
+		if (again)
+			cache_store_gone(&world->f);
+		while (changes--)
+			model_change(&m, changed);
+		for (int i = 0; i < IDS; i++) {
+			int id = (i * 11 + round) % IDS;
+			if (again ? m.there[id] : changed[id])
+				model_tell(&m, id);
+			if (changed[id] && rand() % 3 == 0)
+				model_tell(&m, id);
+		}
+		tell_end();
+		model_compare(&m);
+	}
+	world_close();
+}
+
 int
 main(void)
 {
@@ -447,6 +545,7 @@ main(void)
 	    cmocka_unit_test(test_pins),
 	    cmocka_unit_test(test_parts),
 	    cmocka_unit_test(test_many),
+	    cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
