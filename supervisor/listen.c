@@ -350,8 +350,10 @@ listeners_unlink(struct listeners *l)
 
 	for (size_t i = 0; i < LISTENERS; i++) {
 		struct listener *at = &l->of[i];
-		if (at->bound && !at->passed && lstat(at->path, &st) == 0 &&
-		    st.st_dev == at->device && st.st_ino == at->inode)
+		/* An open socket keeps its inode: the number is nobody else's. */
+		if (at->fd >= 0 && at->bound && !at->passed &&
+		    lstat(at->path, &st) == 0 && st.st_dev == at->device &&
+		    st.st_ino == at->inode)
 			unlink(at->path);
 		at->bound = at->bound && at->passed;
 	}
