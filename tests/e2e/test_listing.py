@@ -13,8 +13,9 @@ def many_images(t):
         digest = "sha256:%064x" % i
         records.append({"id": "%064x" % i, "digest": digest, "created": "2024-01-01T00:00:00Z",
                         "names": ["docker.io/library/x%d:latest" % i],
-                        "big-data-names": ["manifest"], "big-data-sizes": {"manifest": 1},
-                        "big-data-digests": {"manifest": digest}})
+                        "big-data-names": ["manifest", digest],
+                        "big-data-sizes": {"manifest": 1, digest: 1},
+                        "big-data-digests": {"manifest": digest, digest: digest}})
     with open(store.root + "/overlay-images/images.json", "w") as file:
         json.dump(records, file)
     listed = t.bulkhead(store, "images", "-q").out.split()
