@@ -162,6 +162,25 @@ test_changes(void **state)
 	world_close();
 }
 
+/* The store tells a name once; should it not, the later image has it and keeps it. */
+static void
+test_name_twice(void **state)
+{
+	world_open();
+	tell_image(1, "a.test/x:1", "", true);
+	tell_end();
+	tell_image(2, "a.test/x:1", "", true);
+	tell_end();
+	expect_found("a.test/x:1", 2);
+	tell_image(1, "a.test/y:1", "", true);
+	tell_end();
+	expect_found("a.test/x:1", 2);
+	tell_gone(1);
+	tell_end();
+	expect_found("a.test/x:1", 2);
+	world_close();
+}
+
 /* The list is made once a generation, and a holder of the old one keeps it. */
 static void
 test_list_shared(void **state)
@@ -536,6 +555,7 @@ main(void)
 	    cmocka_unit_test(test_ambiguous),
 	    cmocka_unit_test(test_long),
 	    cmocka_unit_test(test_changes),
+	    cmocka_unit_test(test_name_twice),
 	    cmocka_unit_test(test_list_shared),
 	    cmocka_unit_test(test_store_gone),
 	    cmocka_unit_test(test_names),
