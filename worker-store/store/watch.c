@@ -354,10 +354,10 @@ watch_described(struct keeper *room, const uint8_t id[32])
 	if (!e || !(e->state & TOLD_SENT))
 		return; /* a pass comes to it */
 	e->key = ~e->key;
-	if (w->passing || look_changed(&w->look) || look_now(&w->look, NULL) < 0) {
-		pass_run(w, false);
+	if (w->passing || look_changed(&w->look))
+		pass_run(w, false); /* it may have been past this image already */
+	if (look_now(&w->look, NULL) < 0)
 		return;
-	}
 	loop_timer_set(&room->loop, &w->keep, KEEP_MS);
 	struct view *v = &w->look.view;
 	struct record *rec = table_find(&v->images, span_str(hex_encode(id, 32, hex)));
