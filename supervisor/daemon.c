@@ -130,11 +130,12 @@ sockets_log(struct supervisor *s)
 }
 
 void
-daemon_ready(struct supervisor *s)
+daemon_serves(struct supervisor *s, const struct room_entry *r)
 {
 	struct daemon *d = &s->daemon;
 
-	if (d->ending)
+	(r == s->store ? &d->store : &d->frontend)->serves = true;
+	if (d->ending || !d->store.serves || !d->frontend.serves)
 		return;
 	daemon_status(s, d->ready ? "" : "READY=1\n", "Serving images");
 	if (d->ready) {
@@ -243,9 +244,9 @@ daemon_start(struct supervisor *s, struct err *e)
 	d->grace = (struct loop_timer){.fired = grace_fired, .arg = s};
 	d->signals = (struct loop_source){
 	    .fd = d->signals.fd, .events = EPOLLIN, .ready = signals_ready, .arg = s};
-	int r = sockets_bind(s, e);
+	int r = graph_claim(s, e);
 	if (r == 0)
-		r = graph_claim(s, e);
+		r = sockets_bind(s, e);
 	if (r < 0)
 		return r;
 	r = loop_add(&s->loop, &d->signals);

@@ -23,6 +23,7 @@ struct lasting {
 	uint64_t asked; /* the last self-check that it got; 0 = none */
 	uint64_t pong;	/* the last one that it answered */
 	bool stuck;	/* it did not answer the last one in time */
+	bool serves;	/* the frontend: it has said so; the store: it is set up */
 };
 
 enum ending {
@@ -59,8 +60,8 @@ int daemon_start(struct supervisor *s, struct err *e) MUST_CHECK;
 /* The rooms are gone: removes the sockets. Safe on one that was only opened. */
 void daemon_close(struct daemon *d);
 
-/* The frontend serves. */
-void daemon_ready(struct supervisor *s);
+/* The frontend serves, or the store is set up; when both are, the manager hears of it. */
+void daemon_serves(struct supervisor *s, const struct room_entry *r);
 
 /* The frontend has ended because it was told to. */
 void daemon_calls_over(struct supervisor *s);

@@ -213,7 +213,7 @@ on_access_key(struct room_entry *r, struct ipc_msg *m)
 static int
 on_ready(struct room_entry *r, struct ipc_msg *m)
 {
-	daemon_ready(r->s);
+	daemon_serves(r->s, r);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ lasting_start(struct supervisor *s, struct lasting *l, struct err *e)
 
 	l->begun = loop_now();
 	l->asked = l->pong = 0;
-	l->stuck = false;
+	l->stuck = l->serves = false;
 	*at = room_start(
 	    s, store ? ROOM_STORE : ROOM_FRONTEND, SANDBOX_MODE_PLAIN, 0, 0, -1, e);
 	if (!*at)

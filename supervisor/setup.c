@@ -19,8 +19,10 @@ setup_store(struct room_entry *r)
 
 	memcpy(m.setup_store.policy, s->policy_hash, sizeof(m.setup_store.policy));
 	int rc = port_send(&r->control, &m);
-	if (rc == 0)
-		daemon_check_ask(s, r); /* does nothing when embedded */
+	if (rc == 0 && !s->settings.embedded) {
+		daemon_serves(s, r);
+		daemon_check_ask(s, r);
+	}
 	return rc;
 }
 

@@ -254,10 +254,10 @@ def stop_during_the_start(t):
         daemon = Daemon(t, start=False)
         daemon.run(wait=False)
         time.sleep(wait)
-        daemon.process.send_signal(signal.SIGINT)
+        daemon.process.send_signal(signal.SIGTERM)
         code = daemon.process.wait(20)
         # Before main() has come as far as that, the kernel ends it.
-        t.ok(code in (0, -signal.SIGINT), "exit code", code, daemon.logs())
+        t.ok(code in (0, -signal.SIGTERM), "exit code", code, daemon.logs())
         daemon.gone()
 
 
