@@ -117,8 +117,10 @@ grpc_body_end(const struct grpc_body *b, struct grpc_refusal *r)
 void
 grpc_body_free(struct grpc_body *b)
 {
-	if (b->p)
+	if (b->p) {
 		b->memory->used -= b->room;
+		explicit_bzero(b->p, b->room); /* passwords of registries */
+	}
 	free(ptr_steal(&b->p));
 	b->room = 0;
 }
