@@ -31,6 +31,7 @@ struct conf_reading {
 	struct settings *settings;
 	struct secrets *secrets;
 	conf_done_fn done;
+	conf_note_fn note;
 	void *arg;
 	struct err err;
 	enum step step;
@@ -82,12 +83,11 @@ reading_finish(struct conf_reading *rd, int r)
 static void
 row_auth(const struct conf_reading *rd, struct span key, struct span value)
 {
-	char what[129], text[512];
+	char what[129], text[512], line[LIMIT_PATH + 1024];
 
-	if (rd->settings->log_level >= 4)
-		fprintf(stderr, "bulkhead: %s: %s: %s: not used\n", rd->path,
-		    span_escape(key, what, sizeof(what)),
-		    span_escape(value, text, sizeof(text)));
+	snprintf(line, sizeof(line), "%s: %s: %s: not used", rd->path,
+	    span_escape(key, what, sizeof(what)), span_escape(value, text, sizeof(text)));
+	rd->note(rd->arg, line);
 }
 
 static int
@@ -380,7 +380,7 @@ reading_next(struct conf_reading *rd)
 
 struct conf_reading *
 conf_begin(struct loop *loop, struct sandbox_host *h, struct settings *settings,
-    struct secrets *secrets, conf_done_fn done, void *arg)
+    struct secrets *secrets, conf_done_fn done, conf_note_fn note, void *arg)
 {
 	struct conf_reading *rd = calloc(1, sizeof(*rd));
 
@@ -391,6 +391,7 @@ conf_begin(struct loop *loop, struct sandbox_host *h, struct settings *settings,
 	    .settings = settings,
 	    .secrets = secrets,
 	    .done = done,
+	    .note = note,
 	    .arg = arg,
 	    .file = -1,
 	    .early = {.fd = -1},
@@ -411,6 +412,7 @@ conf_cancel(struct conf_reading *rd)
 
 struct waiting {
 	struct loop loop;
+	const struct settings *settings;
 	struct err *e;
 	int r;
 };
@@ -426,16 +428,25 @@ waiting_done(void *arg, int r, const struct err *e)
 	loop_quit(&w->loop);
 }
 
+static void
+waiting_note(void *arg, const char *text)
+{
+	struct waiting *w = arg;
+
+	if (w->settings->log_level >= 4)
+		fprintf(stderr, "bulkhead: %s\n", text);
+}
+
 int
 settings_read(
     struct settings *s, struct sandbox_host *h, struct secrets *secrets, struct err *e)
 {
-	struct waiting w = {.e = e};
+	struct waiting w = {.e = e, .settings = s};
 
 	int r = loop_init(&w.loop);
 	if (r < 0)
 		return err_errno(e, -r, "event loop");
-	if (!conf_begin(&w.loop, h, s, secrets, waiting_done, &w))
+	if (!conf_begin(&w.loop, h, s, secrets, waiting_done, waiting_note, &w))
 		r = err_errno(e, ENOMEM, "reading the configuration");
 	else
 		r = loop_run(&w.loop);

@@ -106,7 +106,7 @@ option(int fd, int what)
 static const char *
 take_problem(int fd, int type)
 {
-	struct sockaddr_un name;
+	struct sockaddr_un name = {0};
 	socklen_t n = sizeof(name);
 
 	if (option(fd, SO_DOMAIN) != AF_UNIX || getsockname(fd, (void *)&name, &n) < 0)

@@ -113,6 +113,12 @@ rooms_tell(struct supervisor *s)
 }
 
 static void
+read_note(void *arg, const char *text)
+{
+	supervisor_log(arg, 4, "%s", text);
+}
+
+static void
 read_done(void *arg, int r, const struct err *why)
 {
 	struct supervisor *s = arg;
@@ -160,8 +166,8 @@ daemon_reload(struct supervisor *s)
 		s->daemon.reload = n;
 		n->policy = -1;
 		n->settings = s->settings;
-		n->reading = conf_begin(
-		    &s->loop, &s->host, &n->settings, &n->secrets, read_done, s);
+		n->reading = conf_begin(&s->loop, &s->host, &n->settings, &n->secrets,
+		    read_done, read_note, s);
 	}
 	if (n && n->reading)
 		return;
