@@ -162,7 +162,7 @@ def units_below_a_real_systemd(t):
         file.write('policy = "%s"\n' % t.session.policy)
 
     # A frontend that hangs: no keep-alive, systemd starts the service anew.
-    pids = m.run("pgrep", "-f", "bulkhead-frontend").out.split()
+    pids = m.run("pgrep", "-x", "bulkhead-fronte").out.split()
     m.run("kill", "-STOP", *pids)
     m.wait(lambda: m.show("NRestarts") == "1" and m.show("ActiveState") == "active",
            "the watchdog", 40)
