@@ -116,3 +116,17 @@ def pulls_beside_lists(t):
     t.eq(len(client.list()), 3, "images")
     client.remove(t.image("small_files").id)
     t.ok(os.path.isdir(node.store.root), "store")
+
+
+@test
+def memory(t):
+    """All rooms together: 20 MiB when idle and empty, 40 with 1,000 images."""
+    empty = Node(t)
+    full = Node(t, t.store())
+    full.stop()
+    many.fill(full.store, 1000)
+    full.start()
+    t.eq(len(full.client().list()), 1000, "images")
+    time.sleep(1)
+    t.ok(empty.pss() < 20 << 10, "empty and idle:", empty.pss(), "KiB")
+    t.ok(full.pss() < 40 << 10, "with 1,000 images:", full.pss(), "KiB")
