@@ -42,6 +42,23 @@ start(const struct profile *p, struct sandbox_room *room)
 		fail_msg("%s", text);
 }
 
+/* Rooms of pulls are the first to go when memory is short, the service's own stay as it
+ * is. */
+static void
+check_oom_score(const struct profile *p, pid_t pid)
+{
+	char path[64], score[16] = "", own[16] = "";
+
+	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)pid);
+	FD_AUTO its = open(path, O_RDONLY | O_CLOEXEC);
+	FD_AUTO ours = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	assert_true(read(its, score, sizeof score - 1) > 0);
+	assert_true(read(ours, own, sizeof own - 1) > 0);
+	bool service =
+	    p->room == ROOM_STORE || p->room == ROOM_FRONTEND || p->room == ROOM_CONF;
+	assert_string_equal(score, service ? own : "500\n");
+}
+
 static void
 every_room_is_its_row(void **state)
 {
@@ -61,6 +78,7 @@ every_room_is_its_row(void **state)
 		if (sandbox_verify(&h.host, &room, &e) < 0)
 			fail_msg("%s", e.text);
 		assert_int_equal(status_read(&h.host, room.pid, &s), 0);
+		check_oom_score(&rows[r], room.pid);
 		unsigned fds = 4;
 		for (const struct profile_fd *f = rows[r].fds; f->name; f++)
 			fds += rows[r].landlock == LANDLOCK_STORE;
