@@ -137,9 +137,10 @@ class Node:
     def nothing_left(self, seconds=10):
         """No staging and no room of a pull, soon."""
         deadline = time.monotonic() + seconds
-        while (self.store.staged() or self.one_shots()) and time.monotonic() < deadline:
+        while (left := (self.store.staged(), self.one_shots())) != ([], {}) and \
+                time.monotonic() < deadline:
             time.sleep(0.02)
-        self.t.eq((self.store.staged(), self.one_shots()), ([], {}), "left of a pull")
+        self.t.eq(left, ([], {}), "left of a pull")
 
     def stop(self, expect=0):
         self.process.terminate()
