@@ -38,6 +38,7 @@ struct frontend {
 	char *insecure;	      /* host[:port] or CIDR, a line each */
 	char *policy_problem; /* why no image may be pulled or tagged; "" = a policy was
 				 read */
+	char *auth_file;      /* its path, for people; "" = none */
 	size_t max_message;   /* of gRPC; 0 = LIMIT_GRPC_MESSAGE_DEFAULT */
 	unsigned log_level;   /* enum log_level: what is worth a line; 0 = LOG_INFO */
 	uint64_t progress_ms; /* without a byte of a body; 0 = for ever */

@@ -60,7 +60,8 @@ static int
 frontend_set_up(struct frontend *f, const struct msg_setup_frontend *m)
 {
 	if (text_replace(&f->insecure, m->insecure) < 0 ||
-	    text_replace(&f->policy_problem, m->policy_problem) < 0)
+	    text_replace(&f->policy_problem, m->policy_problem) < 0 ||
+	    text_replace(&f->auth_file, m->auth_file) < 0)
 		return -ENOMEM;
 	f->embedded = m->embedded;
 	f->max_message = m->max_message;

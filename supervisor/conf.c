@@ -1,11 +1,12 @@
 /* Configuration files through conf rooms, one a file, one after another: what a later
- * file says holds. */
+ * file says holds. Last comes the policy, which a verdict room tries. */
 #include "supervisor/conf.h"
 
 #include "common/base/fd.h"
 #include "common/ipc/port.h"
 #include "policy/sandbox/profile.h"
 #include "policy/sandbox/spawn.h"
+#include "supervisor/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,13 +24,14 @@ static const char *const storage_files[] = {
     "/etc/containers/storage.conf", "/usr/share/containers/storage.conf"};
 
 /* What comes next. */
-enum step { STEP_OWN, STEP_STORAGE, STEP_AUTH, STEP_END };
+enum step { STEP_OWN, STEP_STORAGE, STEP_AUTH, STEP_POLICY, STEP_END };
 
 struct conf_reading {
 	struct loop *loop;
 	struct sandbox_host *host;
 	struct settings *settings;
 	struct secrets *secrets;
+	struct policy_file *policy;
 	conf_done_fn done;
 	conf_note_fn note;
 	void *arg;
@@ -70,10 +72,16 @@ reader_end(struct conf_reading *rd)
 	(void)!sandbox_reap(rd->host, &rd->room, &status);
 }
 
+/* A policy that cannot be used is no error of the configuration: it refuses images, and
+ * who asked decides what else. */
 static void
 reading_finish(struct conf_reading *rd, int r)
 {
 	reader_end(rd);
+	if (rd->step == STEP_POLICY && r < 0) {
+		rd->policy->problem = rd->err;
+		r = 0;
+	}
 	rd->done(rd->arg, r, &rd->err);
 	free(rd);
 }
@@ -133,29 +141,38 @@ reader_count(struct conf_reading *rd, const struct ipc_msg *m)
 }
 
 static int
-reader_hello(struct conf_reading *rd, const struct ipc_msg *m)
+reader_ask(struct conf_reading *rd)
 {
 	struct ipc_msg ask =
 	    IPC_MSG(read_config, .kind = rd->kind, .name = span_str(rd->path));
+	struct ipc_msg try = IPC_MSG(setup_verdict, .policy_file = span_str(rd->path));
 
+	memcpy(try.setup_verdict.policy, rd->policy->sha256, sizeof(rd->policy->sha256));
+	ask.fds[0] = rd->file;
+	try.fds[0] = rd->policy->fd;
+	ask.nfds = try.nfds = 1;
+	return port_send(&rd->control, rd->step == STEP_POLICY ? &try : &ask);
+}
+
+static int
+reader_hello(struct conf_reading *rd, const struct ipc_msg *m)
+{
 	if (memcmp(m->hello.schema, ipc_schema_hash, sizeof(m->hello.schema)) != 0)
 		return err_set(&rd->err, ERR_INTERNAL,
 		    "the reader of %s is of another build: install all programs together",
 		    rd->path);
-	ask.fds[0] = rd->file;
-	ask.nfds = 1;
 	rd->control.chan.phase = IPC_RUN;
-	return port_send(&rd->control, &ask);
+	return reader_ask(rd);
 }
 
 static int
-reader_end_of_file(struct conf_reading *rd, const struct msg_config_end *m)
+reader_end_of_file(struct conf_reading *rd, uint64_t code, struct span text)
 {
-	if (!m->code)
+	if (!code)
 		return 0;
 	/* Whoever prints it escapes it. */
-	return err_set(&rd->err, (enum err_class)m->code, "%.*s", (int)m->text.n,
-	    (const char *)m->text.p);
+	return err_set(
+	    &rd->err, (enum err_class)code, "%.*s", (int)text.n, (const char *)text.p);
 }
 
 static int
@@ -175,7 +192,9 @@ reader_message(struct conf_reading *rd, struct ipc_msg *m)
 	case MSG_config_secret:
 		return reader_secret(rd, &m->config_secret);
 	case MSG_config_end:
-		return reader_end_of_file(rd, &m->config_end);
+		return reader_end_of_file(rd, m->config_end.code, m->config_end.text);
+	case MSG_policy_read:
+		return reader_end_of_file(rd, m->policy_read.code, m->policy_read.text);
 	default:
 		return err_set(
 		    &rd->err, ERR_INTERNAL, "%s: its reader spoke out of turn", rd->path);
@@ -187,7 +206,7 @@ static int
 control_message(struct port *p, struct ipc_msg *m)
 {
 	struct conf_reading *rd = p->arg;
-	bool over = m->type == MSG_config_end;
+	bool over = m->type == MSG_config_end || m->type == MSG_policy_read;
 	int r = reader_message(rd, m);
 
 	if (r < 0) {
@@ -231,7 +250,7 @@ early_ready(struct loop_source *source, uint32_t events)
 	rd->control =
 	    (struct port){.message = control_message, .ended = control_ended, .arg = rd};
 	int r = port_open(&rd->control, rd->loop, fd, CH_control, ROOM_SUPERVISOR,
-	    ROOM_CONF, IPC_START);
+	    rd->step == STEP_POLICY ? ROOM_VERDICT : ROOM_CONF, IPC_START);
 	if (r < 0)
 		reading_finish(rd, err_errno(&rd->err, -r, "the reader of %s", rd->path));
 }
@@ -250,12 +269,12 @@ timer_fired(struct loop_timer *t)
 			    rd->path, CONF_TIMEOUT_MS / 1000));
 }
 
-/* Starts the reader of rd->file, which rd->path names. */
+/* Starts the reader of what rd->path names: rd->file, or the policy. */
 static int
-reader_start(struct conf_reading *rd, enum config_kind kind)
+reader_start(struct conf_reading *rd, enum room room, enum config_kind kind)
 {
-	int r = sandbox_spawn(rd->host, profile_find(ROOM_CONF, SANDBOX_MODE_PLAIN), -1,
-	    &rd->room, &rd->err);
+	int r = sandbox_spawn(
+	    rd->host, profile_find(room, SANDBOX_MODE_PLAIN), -1, &rd->room, &rd->err);
 
 	if (r < 0)
 		return r;
@@ -289,7 +308,7 @@ step_own(struct conf_reading *rd)
 	config_files_path(&s->files, rd->at, rd->path, sizeof(rd->path));
 	rd->file = config_files_open(&s->files, rd->at, &rd->err);
 	if (rd->file >= 0)
-		return reader_start(rd, CONFIG_BULKHEAD);
+		return reader_start(rd, ROOM_CONF, CONFIG_BULKHEAD);
 	if (rd->file != -ENOENT || rd->err.code)
 		return rd->file;
 	if (rd->at > 0 || s->config)
@@ -305,7 +324,7 @@ foreign(struct conf_reading *rd, const char *path, enum config_kind kind)
 	snprintf(rd->path, sizeof(rd->path), "%s", path);
 	rd->file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (rd->file >= 0)
-		return reader_start(rd, kind);
+		return reader_start(rd, ROOM_CONF, kind);
 	return errno == ENOENT ? 2 : err_errno(&rd->err, errno, "cannot open %s", path);
 }
 
@@ -342,6 +361,19 @@ step_auth(struct conf_reading *rd)
 	return r == 2 ? err_set(&rd->err, ERR_USAGE, "%s: no such file", s->auth) : r;
 }
 
+/* A command's own daemon tries none: its one verdict comes at once. */
+static int
+step_policy(struct conf_reading *rd)
+{
+	if (rd->at > 0)
+		return 1;
+	files_open_policy(rd->settings->policy, rd->policy);
+	snprintf(rd->path, sizeof(rd->path), "%s", rd->policy->path);
+	if (rd->policy->fd < 0 || rd->settings->embedded)
+		return 1;
+	return reader_start(rd, ROOM_VERDICT, 0);
+}
+
 /* What is decided once all files of a step are read. */
 static int
 step_over(struct conf_reading *rd)
@@ -364,7 +396,8 @@ reading_next(struct conf_reading *rd)
 {
 	static int (*const steps[])(struct conf_reading * rd) = {[STEP_OWN] = step_own,
 	    [STEP_STORAGE] = step_storage,
-	    [STEP_AUTH] = step_auth};
+	    [STEP_AUTH] = step_auth,
+	    [STEP_POLICY] = step_policy};
 	int r = 1;
 
 	while (r == 1 && rd->step != STEP_END) {
@@ -380,7 +413,8 @@ reading_next(struct conf_reading *rd)
 
 struct conf_reading *
 conf_begin(struct loop *loop, struct sandbox_host *h, struct settings *settings,
-    struct secrets *secrets, conf_done_fn done, conf_note_fn note, void *arg)
+    struct secrets *secrets, struct policy_file *policy, conf_done_fn done,
+    conf_note_fn note, void *arg)
 {
 	struct conf_reading *rd = calloc(1, sizeof(*rd));
 
@@ -390,12 +424,14 @@ conf_begin(struct loop *loop, struct sandbox_host *h, struct settings *settings,
 	    .host = h,
 	    .settings = settings,
 	    .secrets = secrets,
+	    .policy = policy,
 	    .done = done,
 	    .note = note,
 	    .arg = arg,
 	    .file = -1,
 	    .early = {.fd = -1},
 	    .timer = {.fired = timer_fired, .arg = rd}};
+	*policy = (struct policy_file){.fd = -1};
 	settings_begin(settings);
 	loop_timer_set(loop, &rd->timer, 0);
 	return rd;
@@ -438,15 +474,15 @@ waiting_note(void *arg, const char *text)
 }
 
 int
-settings_read(
-    struct settings *s, struct sandbox_host *h, struct secrets *secrets, struct err *e)
+settings_read(struct settings *s, struct sandbox_host *h, struct secrets *secrets,
+    struct policy_file *policy, struct err *e)
 {
 	struct waiting w = {.e = e, .settings = s};
 
 	int r = loop_init(&w.loop);
 	if (r < 0)
 		return err_errno(e, -r, "event loop");
-	if (!conf_begin(&w.loop, h, s, secrets, waiting_done, waiting_note, &w))
+	if (!conf_begin(&w.loop, h, s, secrets, policy, waiting_done, waiting_note, &w))
 		r = err_errno(e, ENOMEM, "reading the configuration");
 	else
 		r = loop_run(&w.loop);

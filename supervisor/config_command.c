@@ -2,6 +2,7 @@
 
 #include "policy/sandbox/features.h"
 #include "policy/sandbox/spawn.h"
+#include "supervisor/files.h"
 #include "supervisor/settings.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ struct command {
 	int argc;
 	struct settings settings;
 	struct secrets secrets;
+	struct policy_file policy;
 	struct sandbox_host host;
 	char file[LIMIT_PATH + 1];
 };
@@ -110,7 +112,7 @@ read_files(struct command *c, config_host_fn host, struct err *e)
 	int r = host(&c->host, e);
 	if (r < 0)
 		return r;
-	r = settings_read(&c->settings, &c->host, &c->secrets, e);
+	r = settings_read(&c->settings, &c->host, &c->secrets, &c->policy, e);
 	secrets_release(&c->secrets);
 	sandbox_host_release(&c->host);
 	return r;
@@ -191,12 +193,15 @@ warn_all(const struct settings *s)
 	warn_files(s);
 }
 
+/* A policy that is there and cannot be used would refuse a reload. */
 static int
-validate(const struct settings *s)
+validate(const struct settings *s, const struct policy_file *policy, struct err *e)
 {
 	char path[LIMIT_PATH + LIMIT_COMPONENT + 2], shown[600];
 
 	warn_all(s);
+	if (policy->problem.code && access(policy->path, F_OK) == 0)
+		return err_set(e, policy->problem.code, "%s", policy->problem.text);
 	printf("valid: %s",
 	    span_escape(span_str(config_files_path(&s->files, 0, path, sizeof(path))),
 		shown, sizeof(shown)));
@@ -224,6 +229,6 @@ config_command(int argc, char **argv, config_host_fn host)
 	if (read_files(&c, host, &e) < 0)
 		return fail(&e);
 	int r = c.what == EFFECTIVE ? print_effective(&c.settings, &e)
-				    : validate(&c.settings);
+				    : validate(&c.settings, &c.policy, &e);
 	return r < 0 ? fail(&e) : ERR_OK;
 }

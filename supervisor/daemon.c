@@ -250,5 +250,8 @@ daemon_start(struct supervisor *s, struct err *e)
 	if (r < 0)
 		return r;
 	r = loop_add(&s->loop, &d->signals);
-	return r < 0 ? err_errno(e, -r, "signals") : daemon_rooms_start(s, e);
+	if (r < 0)
+		return err_errno(e, -r, "signals");
+	daemon_policy_log(s);
+	return daemon_rooms_start(s, e);
 }

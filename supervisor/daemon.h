@@ -91,6 +91,9 @@ void daemon_pong(struct supervisor *s, const struct room_entry *r, uint64_t seq)
 
 /* ---- reload.c ---- */
 
+/* An error in the log if the policy in force accepts nothing. */
+void daemon_policy_log(struct supervisor *s);
+
 /* SIGHUP: all files once more. Nothing changes if one of them is refused. */
 void daemon_reload(struct supervisor *s);
 void daemon_reload_cancel(struct supervisor *s);

@@ -58,34 +58,43 @@ files_check_overlay(const char *path, struct err *e)
 	    overlay, path);
 }
 
-int
-files_open_policy(
-    const char *configured, const char **path, uint8_t sha256[32], struct err *e)
+static int
+policy_seal(struct policy_file *p)
 {
-	uint8_t *bytes = NULL;
+	CLEANUP(free_ptr) uint8_t *bytes = NULL;
 	size_t n = 0;
+	FD_AUTO fd = open(p->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
-	*path = configured ? configured : POLICY_FILE;
-	FD_AUTO fd = open(*path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0 && errno == ENOENT) {
-		err_set(e, ERR_POLICY,
-		    "no signature policy: looked for %s%s; without one no image is "
-		    "accepted "
-		    "(containers-policy.json(5); `policy` in the configuration names "
-		    "another file)",
-		    *path, configured ? " (named by the configuration)" : "");
-		return -ENOENT;
-	}
+	if (fd < 0 && errno == ENOENT)
+		return err_set(&p->problem, ERR_POLICY,
+		    "no signature policy: looked for %s; without one no image is "
+		    "accepted (containers-policy.json(5); `policy` in the configuration "
+		    "names another file)",
+		    p->path);
 	if (fd < 0)
-		return err_errno(e, errno, "cannot open the policy file %s", *path);
+		return err_errno(
+		    &p->problem, errno, "cannot open the policy file %s", p->path);
 	int r = fd_read_whole(fd, LIMIT_POLICY, &bytes, &n);
 	if (r < 0)
-		return err_errno(e, r, "cannot read the policy file %s", *path);
-	r = crypto_sha256(span_of(bytes, n), sha256);
+		return err_errno(
+		    &p->problem, r, "cannot read the policy file %s", p->path);
+	r = crypto_sha256(span_of(bytes, n), p->sha256);
 	if (r == 0)
 		r = fd_sealed_memfd("policy", bytes, n);
-	free(bytes);
-	return r < 0 ? err_errno(e, r, "cannot keep the policy file %s", *path) : r;
+	return r < 0
+		   ? err_errno(&p->problem, r, "cannot keep the policy file %s", p->path)
+		   : r;
+}
+
+void
+files_open_policy(const char *configured, struct policy_file *out)
+{
+	*out = (struct policy_file){.fd = -1};
+	snprintf(
+	    out->path, sizeof(out->path), "%s", *configured ? configured : POLICY_FILE);
+	out->fd = policy_seal(out);
+	if (out->fd < 0)
+		memset(out->sha256, 0, sizeof(out->sha256));
 }
 
 /* Appends a certificate file and a line end. A missing system bundle is no error: TLS

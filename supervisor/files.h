@@ -4,6 +4,7 @@
 #define BULKHEAD_SUPERVISOR_FILES_H
 
 #include "common/base/err.h"
+#include "common/base/limits.h"
 
 /* Refuses a graph root on an overlay file system: overlay cannot lie on overlay. 0, or
  * negative with the reason. */
@@ -14,11 +15,17 @@ int files_check_graph(int fd, const char *path, struct err *e) MUST_CHECK;
  * negative. */
 int files_check_overlay(const char *path, struct err *e) MUST_CHECK;
 
-/* The policy file's bytes as a sealed memfd. configured may be NULL: then
- * /etc/containers/policy.json. *path receives which one. -ENOENT with the reason (which
- * files were looked for) when there is none. */
-int files_open_policy(const char *configured, const char **path, uint8_t sha256[32],
-    struct err *e) MUST_CHECK;
+/* The policy file: bytes for the verdict rooms, which alone look into them. */
+struct policy_file {
+	int fd; /* sealed memfd; -1 = none */
+	char path[LIMIT_PATH + 1];
+	uint8_t sha256[32]; /* of the bytes; zero = none */
+	struct err problem; /* why no image is accepted by it; code 0 = none known */
+};
+
+/* Opens the policy file; configured empty: /etc/containers/policy.json. What goes wrong
+ * is out->problem (which files were looked for); out->fd is the caller's to close. */
+void files_open_policy(const char *configured, struct policy_file *out);
 
 /* The system's CA bundle, followed by every *.crt and *.pem of cert_dir (may be NULL; its
  * own files and those of cert_dir/<host>/), as one sealed memfd of PEM text. */

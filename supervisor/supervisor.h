@@ -7,6 +7,7 @@
 #include "policy/sandbox/profile.h"
 #include "policy/sandbox/spawn.h"
 #include "supervisor/daemon.h"
+#include "supervisor/files.h"
 #include "supervisor/secrets.h"
 #include "supervisor/settings.h"
 
@@ -79,11 +80,8 @@ struct supervisor {
 	struct secrets secrets;
 	struct room_entry *rooms, *store, *frontend;
 	struct pull_entry *pulls;
-	int cli;    /* the command's channel; -1 once the frontend has it */
-	int policy; /* sealed memfd, -1 = none */
-	uint8_t policy_hash[32];
-	const char *policy_file;
-	char policy_problem[1024];
+	int cli; /* the command's channel; -1 once the frontend has it */
+	struct policy_file policy;
 	bool have_access_key, stopping, sweeping;
 	uint8_t access_key[32];
 	int exit_code;

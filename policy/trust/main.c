@@ -54,6 +54,16 @@ take_policy(struct room_state *s, struct ipc_msg *m)
 	return 0;
 }
 
+/* Nothing else is done with the policy of a reload before it is adopted. */
+static int
+say_read(struct room_state *s)
+{
+	struct ipc_msg m =
+	    IPC_MSG(policy_read, .code = s->why.code, .text = span_str(s->why.text));
+
+	return chan_send_wait(&s->control, &m, SEND_MS);
+}
+
 static int
 set_up(struct room_state *s)
 {
@@ -61,7 +71,7 @@ set_up(struct room_state *s)
 
 	if (control_wait(&s->control, &m, -1) != 0 || m.type != MSG_setup_verdict)
 		return -1;
-	if (take_policy(s, &m) < 0)
+	if (take_policy(s, &m) < 0 || say_read(s) < 0)
 		return -1;
 	if (control_wait(&s->control, &m, -1) != 0 || m.type != MSG_peer ||
 	    m.peer.channel != CH_store_verdict)
