@@ -92,8 +92,10 @@ files_open_policy(const char *configured, struct policy_file *out)
 	*out = (struct policy_file){.fd = -1};
 	snprintf(
 	    out->path, sizeof(out->path), "%s", *configured ? configured : POLICY_FILE);
-	out->fd = policy_seal(out);
-	if (out->fd < 0)
+	int fd = policy_seal(out);
+	if (fd >= 0)
+		out->fd = fd;
+	else
 		memset(out->sha256, 0, sizeof(out->sha256));
 }
 

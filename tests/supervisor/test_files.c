@@ -34,44 +34,44 @@ static void
 a_policy_is_sealed_and_hashed(void **state)
 {
 	static const uint8_t sha_of_p[] = {0x14, 0x8d, 0xe9, 0xc5};
-	const char *which;
-	uint8_t sha[32];
+	struct policy_file p;
 	size_t size;
-	struct err e = {0};
 
-	FD_AUTO fd = files_open_policy(make_file("policy", 1), &which, sha, &e);
+	files_open_policy(make_file("policy", 1), &p);
+	FD_AUTO fd = p.fd;
 	assert_true(fd >= 0);
+	assert_int_equal(p.problem.code, ERR_OK);
 	assert_int_equal(fd_check_sealed(fd, 10, &size), 0);
 	assert_int_equal(size, 1);
-	assert_memory_equal(sha, sha_of_p, sizeof(sha_of_p));
+	assert_memory_equal(p.sha256, sha_of_p, sizeof(sha_of_p));
 	assert_int_equal(write(fd, "x", 1), -1);
 }
 
 static void
 a_missing_policy_says_where_it_was_looked_for(void **state)
 {
-	const char *which;
-	uint8_t sha[32];
-	struct err e = {0};
+	struct policy_file p;
 
-	assert_int_equal(
-	    files_open_policy("/nowhere/policy.json", &which, sha, &e), -ENOENT);
-	assert_int_equal(e.code, ERR_POLICY);
-	assert_non_null(strstr(e.text, "/nowhere/policy.json"));
+	files_open_policy("/nowhere/policy.json", &p);
+	assert_int_equal(p.fd, -1);
+	assert_int_equal(p.problem.code, ERR_POLICY);
+	assert_non_null(strstr(p.problem.text, "/nowhere/policy.json"));
+	assert_string_equal(p.path, "/nowhere/policy.json");
+	for (size_t i = 0; i < sizeof(p.sha256); i++)
+		assert_int_equal(p.sha256[i], 0);
 }
 
 static void
 a_policy_has_a_limit(void **state)
 {
-	const char *which;
-	uint8_t sha[32];
-	struct err e = {0};
+	struct policy_file p;
 
-	FD_AUTO fd = files_open_policy(make_file("full", LIMIT_POLICY), &which, sha, &e);
+	files_open_policy(make_file("full", LIMIT_POLICY), &p);
+	FD_AUTO fd = p.fd;
 	assert_true(fd >= 0);
-	assert_true(
-	    files_open_policy(make_file("over", LIMIT_POLICY + 1), &which, sha, &e) < 0);
-	assert_non_null(strstr(e.text, "over"));
+	files_open_policy(make_file("over", LIMIT_POLICY + 1), &p);
+	assert_true(p.fd < 0);
+	assert_non_null(strstr(p.problem.text, "over"));
 }
 
 static void
