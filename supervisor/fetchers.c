@@ -107,7 +107,7 @@ access_tell(struct supervisor *s, struct pull_entry *p, const struct fetch_info 
 	struct ipc_msg m = IPC_MSG(access, .pull = p->id, .public = f->secret == NULL);
 	char origin[LIMIT_HOST + 16];
 
-	if (p->access_told || !s->store || !s->have_access_key)
+	if (p->access_told || !s->store || !s->store->ready || !s->have_access_key)
 		return 0;
 	p->access_told = true;
 	snprintf(origin, sizeof(origin), "%s:%u", f->host, f->port);
@@ -123,8 +123,11 @@ access_tell_waiting(struct supervisor *s)
 	int rc = 0;
 
 	for (struct room_entry *r = s->rooms; r && rc == 0; r = r->next) {
-		struct pull_entry *p = pull_get(s, r->pull);
-		if (p && r->profile->room == ROOM_FETCH && r->fetch && !r->fetch->parent)
+		if (r->profile->room != ROOM_FETCH || r->orphan || !r->fetch ||
+		    r->fetch->parent)
+			continue;
+		struct pull_entry *p = pull_find(s, r->pull);
+		if (p)
 			rc = access_tell(s, p, r->fetch);
 	}
 	return rc;
@@ -185,7 +188,7 @@ request_want_fetch(struct room_entry *r, struct ipc_msg *m)
 int
 request_claim(struct room_entry *r, struct ipc_msg *m)
 {
-	struct pull_entry *p = pull_get(r->s, m->claim.pull);
+	struct pull_entry *p = pull_find(r->s, m->claim.pull);
 	struct layer_ends *l = p ? layer_find(p, m->claim.token) : NULL;
 
 	if (m->claim.pull != r->pull || !l || l->fetch_end < 0)
@@ -211,7 +214,7 @@ request_token(struct room_entry *r, struct ipc_msg *m)
 int
 request_address_class(struct room_entry *r, struct ipc_msg *m)
 {
-	struct pull_entry *p = pull_get(r->s, r->pull);
+	struct pull_entry *p = pull_find(r->s, r->pull);
 
 	if (p && !p->class_known) {
 		p->class_known = true;

@@ -5,29 +5,23 @@
 
 #include <stdlib.h>
 
-bool
-pulls_full(const struct supervisor *s, uint64_t id)
-{
-	unsigned n = 0;
-
-	for (const struct pull_entry *p = s->pulls; p; p = p->next) {
-		if (p->id == id)
-			return false;
-		n++;
-	}
-	return n >= LIMIT_PULLS;
-}
-
 struct pull_entry *
-pull_get(struct supervisor *s, uint64_t id)
+pull_find(struct supervisor *s, uint64_t id)
 {
 	for (struct pull_entry *p = s->pulls; p; p = p->next) {
 		if (p->id == id)
 			return p;
 	}
-	struct pull_entry *p = calloc(1, sizeof(*p));
-	if (!p)
-		return NULL;
+	return NULL;
+}
+
+struct pull_entry *
+pull_get(struct supervisor *s, uint64_t id)
+{
+	struct pull_entry *p = pull_find(s, id);
+
+	if (p || !(p = calloc(1, sizeof(*p))))
+		return p;
 	p->id = id;
 	p->next = s->pulls;
 	s->pulls = p;
@@ -57,6 +51,37 @@ pull_forget(struct supervisor *s, uint64_t id)
 		free(p);
 		return;
 	}
+}
+
+static bool
+has_rooms(const struct supervisor *s, uint64_t pull)
+{
+	for (const struct room_entry *r = s->rooms; r; r = r->next) {
+		if (r->pull == pull)
+			return true;
+	}
+	return false;
+}
+
+bool
+pulls_full(struct supervisor *s, uint64_t id)
+{
+	const struct pull_entry *oldest = NULL;
+	unsigned n = 0;
+
+	for (const struct pull_entry *p = s->pulls; p; p = p->next) {
+		if (p->id == id)
+			return false;
+		if (!p->layers && !has_rooms(s, p->id))
+			oldest = p;
+		n++;
+	}
+	if (n < LIMIT_PULLS)
+		return false;
+	if (!oldest)
+		return true;
+	pull_forget(s, oldest->id);
+	return false;
 }
 
 void

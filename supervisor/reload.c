@@ -109,6 +109,14 @@ rooms_tell(struct supervisor *s)
 		setup_frontend(s->frontend);
 }
 
+/* The first READY=1 is that of daemon_serves. */
+static void
+reload_told(struct supervisor *s, const char *text)
+{
+	if (s->daemon.ready)
+		daemon_status(s, "READY=1\n", text);
+}
+
 static void
 read_note(void *arg, const char *text)
 {
@@ -138,9 +146,8 @@ read_done(void *arg, int r, const struct err *why)
 	if (again)
 		daemon_reload(s);
 	else
-		daemon_status(s, "READY=1\n",
-		    r < 0 ? "Serving images; the last reload was refused"
-			  : "Serving images");
+		reload_told(s, r < 0 ? "Serving images; the last reload was refused"
+				     : "Serving images");
 }
 
 void
@@ -155,9 +162,10 @@ daemon_reload(struct supervisor *s)
 		return;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	notify_send(&s->daemon.notify,
-	    notify_reloading(lines, sizeof(lines),
-		(uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000));
+	if (s->daemon.ready)
+		notify_send(&s->daemon.notify,
+		    notify_reloading(lines, sizeof(lines),
+			(uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000));
 	n = calloc(1, sizeof(*n));
 	if (n) {
 		s->daemon.reload = n;
@@ -170,5 +178,5 @@ daemon_reload(struct supervisor *s)
 		return;
 	supervisor_log(s, 3, "reload: refused, nothing has changed: no memory");
 	reload_free(s);
-	daemon_status(s, "READY=1\n", "Serving images");
+	reload_told(s, "Serving images");
 }

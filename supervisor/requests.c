@@ -8,6 +8,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* A room that has been taken over must not fill the node's disk with lines. */
+static bool
+may_log(struct room_entry *r)
+{
+	uint64_t second = loop_now() / 1000;
+
+	if (r->log_second != second) {
+		r->log_second = second;
+		r->log_lines = 0;
+	}
+	if (++r->log_lines == LIMIT_LOG_LINES + 1)
+		supervisor_log(r->s, 4, "%s: logs more than %u lines a second: dropped",
+		    r->profile->name, LIMIT_LOG_LINES);
+	return r->log_lines <= LIMIT_LOG_LINES;
+}
+
 void
 room_refuse(struct room_entry *asker, enum room room, uint64_t pull, uint64_t token,
     const char *text)
@@ -16,8 +32,9 @@ room_refuse(struct room_entry *asker, enum room room, uint64_t pull, uint64_t to
 	struct ipc_msg m = IPC_MSG(refused, .room = room, .pull = pull, .token = token,
 	    .text = span_str(span_escape(span_str(text), safe, sizeof(safe))));
 
-	supervisor_log(asker->s, asker->s->stopping ? 7 : 4, "%s for %s: %s",
-	    room_name(room), asker->profile->name, text);
+	if (may_log(asker))
+		supervisor_log(asker->s, asker->s->stopping ? 7 : 4, "%s for %s: %s",
+		    room_name(room), asker->profile->name, text);
 	port_send(&asker->control, &m);
 }
 
@@ -178,22 +195,6 @@ on_end(struct room_entry *r, struct ipc_msg *m)
 	return 0;
 }
 
-/* A room that has been taken over must not fill the node's disk with lines. */
-static bool
-may_log(struct room_entry *r)
-{
-	uint64_t second = loop_now() / 1000;
-
-	if (r->log_second != second) {
-		r->log_second = second;
-		r->log_lines = 0;
-	}
-	if (++r->log_lines == LIMIT_LOG_LINES + 1)
-		supervisor_log(r->s, 4, "%s: logs more than %u lines a second: dropped",
-		    r->profile->name, LIMIT_LOG_LINES);
-	return r->log_lines <= LIMIT_LOG_LINES;
-}
-
 static int
 on_log(struct room_entry *r, struct ipc_msg *m)
 {
@@ -260,6 +261,10 @@ static const struct {
 int
 request_handle(struct room_entry *r, struct ipc_msg *m)
 {
+	/* Nobody waits for it any more; its pull must not come to life again by its word.
+	 */
+	if (r->orphan && m->type != MSG_log)
+		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
 		if (requests[i].type == m->type)
 			return requests[i].handle(r, m);

@@ -43,6 +43,18 @@ lasting_again(struct supervisor *s, struct lasting *l)
 	loop_timer_set(&s->loop, &l->timer, ms);
 }
 
+/* Killed, and not reaped: one of them may still write into what the dead store staged,
+ * which the next one clears away first. */
+static bool
+orphans_live(const struct supervisor *s)
+{
+	for (const struct room_entry *r = s->rooms; r; r = r->next) {
+		if (r->orphan)
+			return true;
+	}
+	return false;
+}
+
 static void
 timer_fired(struct loop_timer *t)
 {
@@ -51,6 +63,10 @@ timer_fired(struct loop_timer *t)
 	    t == &s->daemon.store.timer ? &s->daemon.store : &s->daemon.frontend;
 	struct err e = {0};
 
+	if (l == &s->daemon.store && orphans_live(s)) {
+		loop_timer_set(&s->loop, t, BACKOFF_FIRST_MS);
+		return;
+	}
 	l->count++;
 	if (lasting_start(s, l, &e) == 0)
 		return;
@@ -88,6 +104,7 @@ void
 daemon_store_gone(struct supervisor *s, int status)
 {
 	s->store = NULL;
+	s->have_access_key = false; /* the next one says when it can hear of fetchers */
 	rooms_orphan(s, 1u << ROOM_STORE | 1u << ROOM_FRONTEND);
 	pulls_forget(s, true);
 	if (s->daemon.ending == ENDING_CALLS) /* nothing can end well any more */

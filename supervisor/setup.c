@@ -79,7 +79,7 @@ setup_fetch(struct room_entry *r)
 static int
 setup_dial(struct room_entry *r)
 {
-	struct pull_entry *p = pull_get(r->s, r->pull);
+	struct pull_entry *p = pull_find(r->s, r->pull);
 	bool first = !p || !p->class_known;
 	struct ipc_msg m = IPC_MSG(setup_dial, .host = span_str(r->fetch->host),
 	    .port = r->fetch->port, .address_floor = first ? FLOOR_LOOPBACK : p->class);

@@ -114,8 +114,12 @@ int rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel c
 /* ---- pulls.c ---- */
 
 /* Whether one pull more would be too many: only a frontend that has been taken over asks.
- */
-bool pulls_full(const struct supervisor *s, uint64_t id);
+ * The oldest one without rooms makes way: a fetcher may be asked for just as the store
+ * ends its pull, and nobody ends that pull again. */
+bool pulls_full(struct supervisor *s, uint64_t id);
+
+/* The pull's entry; NULL when there is none. */
+struct pull_entry *pull_find(struct supervisor *s, uint64_t id);
 
 /* The pull's entry, made when there is none; NULL when memory is short. */
 struct pull_entry *pull_get(struct supervisor *s, uint64_t id);
