@@ -1,7 +1,7 @@
 #include "frontend/cache.h"
 
 #include "common/ref/ref.h"
-#include "frontend/pins.h"
+#include "common/ref/pins.h"
 
 #include <errno.h>
 #include <search.h>
@@ -634,6 +634,8 @@ static struct image *
 find_local(struct cache *c, struct span text)
 {
 	char local[LIMIT_NAME + 16];
+	if (ref_names_domain(text))
+		return NULL;
 	int n = snprintf(local, sizeof(local), "localhost/%.*s", (int)text.n, text.p);
 
 	return find_name(c, span_of(local, (size_t)n), NULL);

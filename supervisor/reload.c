@@ -100,7 +100,8 @@ static void
 rooms_tell(struct supervisor *s)
 {
 	struct ipc_msg m = IPC_MSG(reload_store, .max_layer = s->settings.max_layer,
-	    .max_image = s->settings.max_image, .policy_file = span_str(s->policy.path));
+	    .max_image = s->settings.max_image, .policy_file = span_str(s->policy.path),
+	    .pins = span_str(s->settings.pins));
 
 	memcpy(m.reload_store.policy, s->policy.sha256, sizeof(m.reload_store.policy));
 	if (s->store && s->store->ready)

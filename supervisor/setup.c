@@ -15,7 +15,8 @@ setup_store(struct room_entry *r)
 	    IPC_MSG(setup_store, .graph_root = span_str(s->settings.graph_root),
 		.run_root = span_str(s->settings.run_root),
 		.max_layer = s->settings.max_layer, .max_image = s->settings.max_image,
-		.policy_file = span_str(s->policy.path), .sweep_only = s->sweeping);
+		.policy_file = span_str(s->policy.path), .sweep_only = s->sweeping,
+		.pins = span_str(s->settings.pins));
 
 	memcpy(m.setup_store.policy, s->policy.sha256, sizeof(m.setup_store.policy));
 	int rc = port_send(&r->control, &m);

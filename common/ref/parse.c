@@ -141,6 +141,14 @@ is_domain(struct span first)
 	       span_find(first, ':') < first.n || has_upper(first);
 }
 
+bool
+ref_names_domain(struct span text)
+{
+	size_t slash = span_find(text, '/');
+
+	return slash < text.n && is_domain(span_of(text.p, slash));
+}
+
 /* "domain/path" or a familiar name, without tag and digest, into out. */
 static int
 parse_name(struct span text, struct span name, struct ref *out, struct err *e)
@@ -148,7 +156,7 @@ parse_name(struct span text, struct span name, struct ref *out, struct err *e)
 	struct span domain = span_str(DEFAULT_DOMAIN), path = name;
 	size_t slash = span_find(name, '/');
 
-	if (slash < name.n && is_domain(span_of(name.p, slash))) {
+	if (ref_names_domain(name)) {
 		domain = span_of(name.p, slash);
 		path = span_from(name, slash + 1);
 	}
@@ -199,7 +207,7 @@ find_tag(struct span name)
 {
 	size_t slash = span_find(name, '/');
 
-	if (slash == name.n || !is_domain(span_of(name.p, slash)))
+	if (!ref_names_domain(name))
 		return span_find(name, ':');
 	return slash + span_find(span_from(name, slash), ':');
 }

@@ -45,6 +45,10 @@ _Static_assert(REF_TEXT <= LIMIT_NAME + 1, "a reference fits in a message");
  * class ERR_USAGE in *e (may be NULL); *out is written on 0 only. */
 int ref_parse(struct span text, struct ref *out, struct err *e) MUST_CHECK;
 
+/* Whether the text itself says which registry it means; else the domain is a default, and
+ * an image that was built here ("localhost/...") may be meant as well. */
+bool ref_names_domain(struct span text);
+
 /* Adds the tag "latest" if there is neither tag nor digest. */
 void ref_default_tag(struct ref *r);
 

@@ -469,6 +469,19 @@ def frontend_removes(t):
 
 
 @test
+def frontend_removes_what_is_pinned(t):
+    """So does one that the configuration pins."""
+    liars = Liars(t)
+    store, base = liars.ground.store, liars.ground.base
+    names = [n for i in store.images() if i["id"] == base.id for n in i["names"]]
+    liars.put("frontend", "removes", base.id)
+    liars.pull(liars.serve(), config=t.config(pinned_images=[names[0]]))
+    t.ok(any(i["id"] == base.id for i in store.images()), "the pinned image is gone")
+    liars.pull(liars.serve())
+    t.ok(not any(i["id"] == base.id for i in store.images()), "the lie was never told")
+
+
+@test
 def frontend_steals(t):
     """A secret from a file goes to its own registry alone."""
     liars = Liars(t)

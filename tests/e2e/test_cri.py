@@ -1,6 +1,7 @@
 """The CRI image service: what lists and statuses answer, RemoveImage, ImageFsInfo, Version."""
 import json
 import os
+import signal
 import threading
 import time
 
@@ -171,8 +172,25 @@ def annotations_pins_and_verbose(t):
     t.has(json.dumps(facts), image.layers[0].diff_id, "layers")
     t.eq(client.status(ref, verbose=False), found, "the same without")
     t.eq(client.status("example.com/absent", verbose=True), (None, {}), "absent, verbose")
-    client.remove(pinned)  # pins are for collectors alone
-    t.eq(client.status(pinned), None, "removed though pinned")
+    for by in (pinned, other.id):
+        try:
+            client.remove(by)
+            t.ok(False, "a pinned image was removed")
+        except Refused as refused:
+            t.eq(refused.code, "FAILED_PRECONDITION", "code")
+            t.has(str(refused), pinned + " is pinned", "why it stays")
+    refused = node.command("rmi", "--force", other.id, expect=2)
+    t.has(refused.err, "pinned_images", "which key")
+    t.has(node.command("untag", pinned, expect=2).err, "is pinned", "its name stays, too")
+    t.ok(client.status(pinned).pinned, "still there")
+    node.configure(pinned_images=[])
+    node.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 5
+    while client.status(pinned).pinned:
+        t.ok(time.monotonic() < deadline, "the reload does not reach the pins")
+        time.sleep(0.01)
+    client.remove(pinned)
+    t.eq(client.status(pinned), None, "removed, no longer pinned")
 
 
 @test

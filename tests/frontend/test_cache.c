@@ -52,6 +52,10 @@ test_lookups(void **state)
 	    "", true);
 	tell_image(0xcd, "localhost/mine:latest\nquay.io/cafe/cafe:1", "", true);
 	tell_image(0xce, "docker.io/library/cafe:latest", "", true);
+	tell_image(0xcf,
+	    "localhost/registry.test/built:latest\nlocalhost/docker.io/built:latest\n"
+	    "localhost/index.docker.io/built:latest\nlocalhost/team/built:latest",
+	    "", true);
 	assert_false(cache_ready(&world->f));
 	expect_absent("busybox", ERR_NOT_FOUND); /* not before the end */
 	tell_end();
@@ -74,6 +78,13 @@ test_lookups(void **state)
 	expect_found("registry.test:5000/team/app:other@sha256:" HEX_A, 0xab);
 	expect_found("mine", 0xcd);
 	expect_found("localhost/mine", 0xcd);
+	/* Who says where it is from means no image that was built here. */
+	expect_absent("registry.test/built", ERR_NOT_FOUND);
+	expect_absent("docker.io/built", ERR_NOT_FOUND);
+	expect_absent("index.docker.io/built", ERR_NOT_FOUND);
+	expect_absent("HOST/built", ERR_NOT_FOUND);
+	expect_found("localhost/registry.test/built", 0xcf);
+	expect_found("team/built", 0xcf);
 	/* A name comes before the first digits of an ID. */
 	expect_found("cafe", 0xce);
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -221,6 +222,55 @@ questions_end_with_the_store(void **state)
 	world_free(w);
 }
 
+static struct world *coming_to;
+
+static void
+store_comes(struct loop_source *s, uint32_t events)
+{
+	loop_remove(&coming_to->f.loop, s);
+	store_open(coming_to);
+}
+
+/* What was asked before the store came never reached it. */
+static void
+a_store_that_comes_at_once_leaves_no_question(void **state)
+{
+	struct world *w = coming_to = world_new("");
+	struct chan *a = command_open(w, 0, true);
+	struct ipc_msg q = IPC_MSG(cli_images, .req = 1);
+	int fd = eventfd(1, EFD_CLOEXEC);
+	struct loop_source comes = {.fd = fd, .events = EPOLLIN, .ready = store_comes};
+
+	port_release(&w->f.store);
+	assert_int_equal(chan_send(a, &q), 0);
+	assert_int_equal(loop_add(&w->f.loop, &comes), 0);
+	settle(w, 20);
+	assert_true(port_is_open(&w->f.store));
+	assert_int_equal(expect(w, a, MSG_cli_done)->cli_done.code, ERR_INTERNAL);
+	close(fd);
+	world_free(w);
+}
+
+/* It is the supervisor who answers. */
+static void
+status_needs_no_store(void **state)
+{
+	struct world *w = world_new("");
+	struct chan *a = command_open(w, 0, true);
+	struct ipc_msg q = IPC_MSG(cli_status, .req = 1);
+
+	port_release(&w->f.store);
+	send_from(w, a, &q);
+	uint64_t req = expect(w, &w->supervisor, MSG_status)->status.req;
+	query_end_all(&w->f, ERR_INTERNAL, "the store has gone");
+	settle(w, 10);
+	expect_silence(w, a);
+	struct ipc_msg end = IPC_MSG(status_end, .req = req, .text = span_str(""));
+	send_from(w, &w->supervisor, &end);
+	assert_int_equal(expect(w, a, MSG_cli_done)->cli_done.code, ERR_OK);
+	world_free(w);
+}
+
 /* ---- the listening socket ---- */
 
 static int
@@ -288,6 +338,8 @@ main(void)
 	    cmocka_unit_test(so_many_requests_of_one),
 	    cmocka_unit_test(ps_tells_what_a_pull_waits_for),
 	    cmocka_unit_test(questions_end_with_the_store),
+	    cmocka_unit_test(a_store_that_comes_at_once_leaves_no_question),
+	    cmocka_unit_test(status_needs_no_store),
 	    cmocka_unit_test(so_many_commands),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,32 @@ namespaces_take_turns(void **state)
 	assert_null(q.spaces);
 }
 
+/* One pull each of ever new namespaces: whoever waits already comes before them. */
+static void
+newcomers_do_not_starve_those_who_wait(void **state)
+{
+	struct queue q = {.max = 1};
+	struct ticket a[3] = {0}, n[9] = {0};
+	char name[2] = "0";
+	unsigned served = 0;
+
+	for (unsigned i = 0; i < 3; i++)
+		enter(&q, &a[i], "a");
+	struct ticket *running = queue_next(&q);
+	for (unsigned i = 0; i < 9; i++, name[0]++) {
+		enter(&q, &n[i], name);
+		queue_leave(&q, running);
+		running = queue_next(&q);
+		served += running == &a[1] || running == &a[2];
+	}
+	assert_int_equal(served, 2);
+	for (unsigned i = 0; i < 9; i++)
+		queue_leave(&q, &n[i]);
+	for (unsigned i = 0; i < 3; i++)
+		queue_leave(&q, &a[i]);
+	assert_null(q.spaces);
+}
+
 static void
 who_waits_may_leave(void **state)
 {
@@ -137,6 +163,7 @@ main(void)
 	    cmocka_unit_test(no_max_is_no_limit),
 	    cmocka_unit_test(a_namespace_has_its_own_limit),
 	    cmocka_unit_test(namespaces_take_turns),
+	    cmocka_unit_test(newcomers_do_not_starve_those_who_wait),
 	    cmocka_unit_test(who_waits_may_leave),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #ifndef BULKHEAD_STORE_KEEPER_H
 #define BULKHEAD_STORE_KEEPER_H
 
+#include "common/ref/pins.h"
 #include "common/ipc/control.h"
 #include "common/ipc/port.h"
 #include "common/ipc/values.h"
@@ -99,6 +100,7 @@ struct keeper {
 	int graph, run;
 	char graph_root[LIMIT_PATH + 1];
 	uint64_t max_layer, max_image;
+	struct pins pins;			/* images that are not removed */
 	uint8_t policy[32];			/* the hash that a verdict has to name */
 	bool sweep_only, stopping, swept, lost; /* lost: the supervisor is gone */
 	uint64_t tokens;

@@ -119,6 +119,22 @@ sweep_failed(struct job *j, const struct err *e)
 
 /* ---- the supervisor ---- */
 
+/* A pattern that cannot be used was refused with its file; here it would only be left
+ * out. */
+static int
+take_pins(struct span lines)
+{
+	struct err e = {0};
+	struct pins pins;
+
+	int r = pins_parse(lines, &pins, &e);
+	if (r < 0)
+		return r;
+	pins_free(&room.pins);
+	room.pins = pins;
+	return 0;
+}
+
 static int
 setup(const struct msg_setup_store *m)
 {
@@ -126,6 +142,9 @@ setup(const struct msg_setup_store *m)
 
 	if (!span_to_str(m->graph_root, room.graph_root, sizeof(room.graph_root)))
 		return -EPROTO;
+	int r = take_pins(m->pins);
+	if (r < 0)
+		return r;
 	room.max_layer = m->max_layer;
 	room.max_image = m->max_image;
 	room.sweep_only = m->sweep_only;
@@ -147,12 +166,13 @@ setup(const struct msg_setup_store *m)
 
 /* What waits for its commit is looked at again there: by the limits it was begun with, by
  * the policy of now. */
-static void
+static int
 reload(const struct msg_reload_store *m)
 {
 	room.max_layer = m->max_layer;
 	room.max_image = m->max_image;
 	memcpy(room.policy, m->policy, sizeof(room.policy));
+	return take_pins(m->pins);
 }
 
 static void
@@ -226,8 +246,7 @@ control_message(struct port *p, struct ipc_msg *m)
 		pull_access(&room, &m->access);
 		return 0;
 	case MSG_reload_store:
-		reload(&m->reload_store);
-		return 0;
+		return reload(&m->reload_store);
 	case MSG_ping:
 		pong(m->ping.seq);
 		return 0;

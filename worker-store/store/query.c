@@ -7,6 +7,7 @@
 #include "common/base/fd.h"
 #include "common/ref/ref.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ find_image(struct view *v, const char *text, struct err *e)
 	if (id_prefix_parse(span_str(text), &id) && id.n == ID_HEX)
 		return view_find(v, span_str(text), e);
 	struct record *r = find_normalised(v, text);
-	if (!r && strlen(text) < LIMIT_NAME) {
+	if (!r && strlen(text) < LIMIT_NAME && !ref_names_domain(span_str(text))) {
 		snprintf(local, sizeof(local), "localhost/%s", text);
 		r = find_normalised(v, local);
 	}
@@ -305,9 +306,46 @@ meant_name(const struct record *image, const char *text, char dst[LIMIT_NAME + 1
 	if (normalise(text, dst, NULL) && names_have(image->names, span_str(dst)))
 		return;
 	snprintf(local, sizeof(local), "localhost/%s", text);
-	if (normalise(local, dst, NULL) && names_have(image->names, span_str(dst)))
+	if (!ref_names_domain(span_str(text)) && normalise(local, dst, NULL) &&
+	    names_have(image->names, span_str(dst)))
 		return;
 	dst[0] = 0;
+}
+
+/* The frontend alone knows who asks, and may be lying: what the configuration pins stays,
+ * whoever asks. name "" = the image with all its names. */
+struct pin_look {
+	const struct pins *pins;
+	const char *name;
+	struct err *e;
+};
+
+static void
+pin_look_at(void *arg, const char *name)
+{
+	struct pin_look *look = arg;
+	struct ref ref;
+
+	if ((*look->name && strcmp(look->name, name) != 0) ||
+	    ref_parse(span_str(name), &ref, NULL) < 0 || !pins_match(look->pins, &ref))
+		return;
+	err_set(look->e, ERR_IN_USE,
+	    "%s is pinned: take it out of pinned_images (or pause_image) in the "
+	    "configuration and reload, or remove it with podman",
+	    name);
+}
+
+static int
+refuse_pinned(
+    const struct query *q, const struct record *image, const char *name, struct err *e)
+{
+	struct pin_look look = {&q->room->pins, name, e};
+	struct name_iter it = image_names(image);
+
+	while (name_next(&it))
+		pin_look_at(&look, it.text);
+	repo_digests(image, pin_look_at, &look);
+	return e->code ? -EBUSY : 0;
 }
 
 /* As podman's rmi: a name goes alone while the image has others; the last one takes the
@@ -326,15 +364,15 @@ remove_run(struct job *j)
 		return;
 	size_t names = count_names(image);
 	meant_name(image, q->ref, name);
-	int r;
-	if (name[0] && names > 1)
+	int r = refuse_pinned(q, image, names > 1 ? name : "", &e);
+	if (r == 0 && name[0] && names > 1)
 		r = store_untag(s, &q->room->hold, q->id, name, tell_removed, q, &e);
-	else if (names > 1 && !q->force)
+	else if (r == 0 && names > 1 && !q->force)
 		r = err_set(&e, ERR_IN_USE,
 		    "image %.12s has %zu names: remove them one by one, or all with "
 		    "--force",
 		    q->id, names);
-	else
+	else if (r == 0)
 		r = store_remove_image(s, &q->room->hold, q->id, tell_removed, q, &e);
 	query_result(q, r, &e);
 	erase_kick(q->room);
@@ -355,8 +393,10 @@ untag_run(struct job *j)
 		meant_name(image, q->name, name);
 	int r = q->name[0] && !name[0] ? err_set(&e, ERR_NOT_FOUND,
 					     "image %.12s has no name %s", q->id, q->name)
-				       : store_untag(&q->room->store, &q->room->hold,
-					     q->id, name, tell_removed, q, &e);
+				       : refuse_pinned(q, image, name, &e);
+	if (r == 0)
+		r = store_untag(
+		    &q->room->store, &q->room->hold, q->id, name, tell_removed, q, &e);
 	query_result(q, r, &e);
 }
 

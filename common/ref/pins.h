@@ -1,6 +1,7 @@
-/* Which images the configuration exempts from the kubelet's garbage collection. Pure. */
-#ifndef BULKHEAD_FRONTEND_PINS_H
-#define BULKHEAD_FRONTEND_PINS_H
+/* Which images the configuration exempts from removal: kubelet is told not to collect
+ * them, and the store removes none. Pure. */
+#ifndef BULKHEAD_REF_PINS_H
+#define BULKHEAD_REF_PINS_H
 
 #include "common/ref/ref.h"
 

@@ -1,4 +1,4 @@
-#include "frontend/pins.h"
+#include "common/ref/pins.h"
 
 #include <errno.h>
 #include <strings.h>

@@ -1,4 +1,4 @@
-#include "frontend/pins.h"
+#include "common/ref/pins.h"
 #include "tests/rows.h"
 
 static const struct {
