@@ -5,7 +5,9 @@
 
 struct space {
 	struct space *next;
-	uint64_t turn; /* when one of it was let in last */
+	/* When one of it was let in last. A newcomer comes behind all who wait already,
+	 * but before the one that was let in last. */
+	uint64_t turn;
 	unsigned tickets, running;
 	size_t n;
 	uint8_t name[];
@@ -21,6 +23,7 @@ space_of(struct queue *q, struct span name)
 	struct space *s = calloc(1, sizeof(*s) + name.n);
 	if (!s)
 		return NULL;
+	s->turn = q->turn ? q->turn - 1 : 0;
 	s->n = name.n;
 	if (name.n)
 		memcpy(s->name, name.p, name.n);
@@ -78,7 +81,7 @@ queue_next(struct queue *q)
 		return NULL;
 	best->running = true;
 	best->space->running++;
-	best->space->turn = ++q->turn;
+	best->space->turn = q->turn += 2;
 	q->running++;
 	q->waiting--;
 	return best;
