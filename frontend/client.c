@@ -208,6 +208,9 @@ client_pull(struct client *c, struct ipc_msg *m)
 	a->waiter.ops = &waiter_ops;
 	a->waiter.arg = a;
 	int r = pull_join(c->f, &a->waiter, &o, &e);
+	/* The packet lies there until the client's next one. */
+	if (p->secret.n)
+		explicit_bzero((void *)(uintptr_t)p->secret.p, p->secret.n);
 	if (r < 0) {
 		client_done(c, a->req, e.code, span_str(e.text));
 		ask_free(a);
@@ -268,6 +271,7 @@ client_tag(struct client *c, struct ipc_msg *m)
 		static_assert(sizeof(s.to) == sizeof(m->from), "the same fields"); \
 		memcpy(&s.to, &m->from, sizeof(s.to));                             \
 		s.to.req = q->id;                                                  \
+		q->of_supervisor = &c->f->port_ == &c->f->control;                 \
 		return port_send(&c->f->port_, &s);                                \
 	}
 PASS(cli_images, images, store)

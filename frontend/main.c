@@ -103,8 +103,7 @@ store_ended(struct port *p, const char *why)
 	struct frontend *f = p->arg;
 	char text[256];
 
-	snprintf(text, sizeof(text),
-	    "the store worker %s%s: nothing was changed by this request%s",
+	snprintf(text, sizeof(text), "the store worker %s%s before it answered%s",
 	    why ? "broke the protocol: " : "ended unexpectedly", why ? why : "",
 	    f->embedded ? "" : ", try again");
 	port_release(p);

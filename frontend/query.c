@@ -56,7 +56,8 @@ query_new(struct frontend *f)
 	if (!port_is_open(&f->store) && f->no_store.at == 0) {
 		f->no_store.fired = no_store;
 		f->no_store.arg = f;
-		loop_timer_set(&f->loop, &f->no_store, 1);
+		/* Before a new store can come, which was never asked. */
+		loop_timer_set(&f->loop, &f->no_store, 0);
 	}
 	return q;
 }
@@ -76,7 +77,7 @@ query_end_all(struct frontend *f, enum err_class code, const char *text)
 	struct query *q = f->queries;
 
 	while (q) {
-		if (q->id > last) {
+		if (q->id > last || q->of_supervisor) {
 			q = q->next;
 			continue;
 		}

@@ -14,6 +14,7 @@ struct query {
 	 * (&f->store) is false in here: nothing is wrong with the question, ask again. */
 	void (*done)(struct query *q, enum err_class code, struct span text);
 	void *arg;
+	bool of_supervisor; /* set it when asking through &f->control: needs no store */
 	struct frontend *f;
 };
 
@@ -29,7 +30,7 @@ void query_forget(struct query *q);
  * dropped. Negative: it is no answer to a query, the sender broke the protocol. */
 int query_answer(struct frontend *f, struct ipc_msg *m);
 
-/* The store has gone: everything that waits for it ends. */
+/* The store has gone: everything that waits for it ends (of_supervisor does not). */
 void query_end_all(struct frontend *f, enum err_class code, const char *text);
 
 #endif
