@@ -58,7 +58,7 @@ loop_now(void)
 void
 loop_timer_clear(struct loop *l, struct loop_timer *t)
 {
-	for (struct loop_timer **at = &l->timers; *at; at = &(*at)->next) {
+	for (struct loop_timer **at = &l->timers; t->at && *at; at = &(*at)->next) {
 		if (*at == t) {
 			*at = t->next;
 			break;

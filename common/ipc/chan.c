@@ -73,6 +73,7 @@ out_free(struct chan_out *o)
 {
 	for (unsigned i = 0; i < o->nfds; i++)
 		fd_close(&o->fds[i]);
+	explicit_bzero(o->bytes, o->n);
 	free(o);
 }
 
@@ -183,10 +184,13 @@ chan_send(struct chan *c, const struct ipc_msg *m)
 	if (n < 0)
 		return (int)n;
 	int r = chan_flush(c);
-	if (r < 0)
-		return r;
-	r = c->queue ? -EAGAIN : packet_send(c->fd, buf, (size_t)n, m->fds, m->nfds);
-	return r == -EAGAIN ? chan_enqueue(c, buf, (size_t)n, m) : r;
+	if (r == 0)
+		r = c->queue ? -EAGAIN
+			     : packet_send(c->fd, buf, (size_t)n, m->fds, m->nfds);
+	if (r == -EAGAIN)
+		r = chan_enqueue(c, buf, (size_t)n, m);
+	explicit_bzero(buf, (size_t)n); /* some carry secrets */
+	return r;
 }
 
 /* Moves every fd of the packet into got; returns how many, or -EPROTO for foreign control
