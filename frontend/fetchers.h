@@ -68,7 +68,7 @@ struct pull {
 	bool verify, fallback; /* fallback: plain HTTP may be tried */
 	uint8_t *secret;
 	size_t secret_size;
-	char source[160]; /* where the credentials are from, for people */
+	char source[LIMIT_PATH + 1]; /* where the credentials are from, for people */
 	enum auth_state auth_state;
 	unsigned auth;	  /* get.auth of new requests */
 	unsigned tokens;  /* tokens asked for so far */

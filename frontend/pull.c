@@ -207,8 +207,10 @@ pull_wish(struct pull *p, const struct pull_options *o, struct err *e)
 static int
 pull_secret(struct pull *p, const struct pull_options *o, struct err *e)
 {
-	const char *from = "the configured auth files";
+	const char *from = p->f->auth_file;
 
+	if (!from || !*from)
+		from = "no auth file is configured";
 	if (o->auth == AUTH_NONE)
 		from = "none were given";
 	else if (o->auth == AUTH_GIVEN)

@@ -189,8 +189,10 @@ report_failed(struct fetcher *fe, const struct msg_fetch_failed *m)
 	const char *origin = origin_text(&fe->origin);
 	bool named =
 	    span_starts(m->text, origin); /* most reasons name the place themselves */
-	pull_fail(p, code ? code : ERR_NETWORK, "%s%s%.*s", named ? "" : origin,
-	    named ? "" : ": ", (int)m->text.n, (const char *)m->text.p);
+	bool from = code == ERR_AUTH;	  /* who is asked to log in has to know where */
+	pull_fail(p, code ? code : ERR_NETWORK, "%s%s%.*s%s%s%s", named ? "" : origin,
+	    named ? "" : ": ", (int)m->text.n, (const char *)m->text.p,
+	    from ? " (credentials: " : "", from ? p->source : "", from ? ")" : "");
 }
 
 static void
