@@ -25,6 +25,37 @@ start(int policy)
 	room_connect(&room, CH_store_verdict, ROOM_STORE, ROOM_VERDICT, &store);
 }
 
+/* What it says of its policy, before anybody has asked for a verdict: what a reload waits
+ * for. */
+static void
+reads(int policy, enum err_class code, const char *text)
+{
+	char got[1025];
+
+	start(policy);
+	room_receive(&room, &room.control, &answer);
+	assert_int_equal(answer.type, MSG_policy_read);
+	assert_int_equal(answer.policy_read.code, code);
+	assert_true(span_to_str(answer.policy_read.text, got, sizeof(got)));
+	if (!strstr(got, text) || (!*text && *got))
+		fail_msg("%s", got);
+	chan_release(&store);
+	assert_int_equal(room_end(&room), 2); /* a channel, and nothing on it */
+}
+
+static void
+test_reading(void **state)
+{
+	char broken[] = "{\"default\":[{\"type\":\"reject\"}],\n\"transport\":{}}";
+
+	reads(room_memfd(POLICY, strlen(POLICY)), ERR_OK, "");
+	reads(room_memfd("{}", 2), ERR_POLICY,
+	    "signature policy /etc/p.json: no \"default\"");
+	reads(room_memfd(broken, strlen(broken)), ERR_POLICY, "transport");
+	reads(room_memfd("{", 1), ERR_POLICY, "line 1");
+	reads(memfd_create("plain", MFD_CLOEXEC), ERR_INTERNAL, "/etc/p.json");
+}
+
 static void
 judge(int policy, const char *name, bool accept, const char *text)
 {
@@ -90,6 +121,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_verdicts),
+	    cmocka_unit_test(test_reading),
 	    cmocka_unit_test(test_bad_policy),
 	    cmocka_unit_test(test_nonsense),
 	};
