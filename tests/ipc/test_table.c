@@ -206,13 +206,13 @@ the_decoder_checks_limits_itself(void **state)
 	uint8_t deep[] = {0x92, 0x03, 0xdf, 0xff, 0xff, 0xff, 0xff};
 	assert_false(decodes(deep, sizeof(deep)));
 	/* text: NUL, broken UTF-8, binary instead of text */
-	uint8_t log[] = {0x92, 0x02, 0x82, 1, 3, 2, 0xa2, 'o', 'k'};
+	uint8_t log[] = {0x92, 0x02, 0x83, 1, 3, 2, 0, 3, 0xa2, 'o', 'k'};
 	assert_true(decodes(log, sizeof(log)));
-	log[7] = 0;
+	log[9] = 0;
 	assert_false(decodes(log, sizeof(log)));
-	log[7] = 0xc0;
+	log[9] = 0xc0;
 	assert_false(decodes(log, sizeof(log)));
-	uint8_t bin[] = {0x92, 0x02, 0x82, 1, 3, 2, 0xc4, 2, 'o', 'k'};
+	uint8_t bin[] = {0x92, 0x02, 0x83, 1, 3, 2, 0, 3, 0xc4, 2, 'o', 'k'};
 	assert_false(decodes(bin, sizeof(bin)));
 	/* ids that are none */
 	uint8_t unknown[] = {0x92, 0x7e, 0x80};
