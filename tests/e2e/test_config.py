@@ -179,6 +179,13 @@ def warnings(t):
     os.chmod(auth, 0o600)
     main = plain(t, "n.toml", 'policy = "%s"\nauthfile = "%s"\n' % (t.session.policy, auth))
     t.eq(config(t, "--validate", main).err, "", "nothing to say")
+    for text, line in (("{}", 'no "default"'), ('{"default":\n [}', "line 2")):
+        broken = t.write("policy.json", text)
+        main = plain(t, "p.toml", 'policy = "%s"\n' % broken)
+        result = config(t, "--validate", main, expect=3)
+        t.has(result.err, "bulkhead: signature policy %s: " % broken, "which file")
+        t.has(result.err, line, "what is wrong with it")
+        t.eq(result.out, "", "it is not called valid")
 
 
 @test
