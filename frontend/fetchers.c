@@ -62,8 +62,11 @@ fetcher_end(struct fetcher *fe)
 			break;
 		}
 	}
-	if (p->home == fe)
+	if (p->home == fe) { /* what it was given goes with it */
 		p->home = NULL;
+		p->auth_state = AUTH_UNASKED;
+		p->auth = p->tokens = 0;
+	}
 	free(fe);
 }
 

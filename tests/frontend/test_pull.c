@@ -2,6 +2,8 @@
  * command, store, supervisor and fetchers, hostile ones too. */
 #include "tests/frontend/core_world.h"
 
+#include "frontend/fetchers.h"
+
 #include <string.h>
 
 static struct world *
@@ -109,6 +111,43 @@ a_token_of_another_origin_comes_through_its_own_fetcher(void **state)
 	/* the same credential refused again: an answer, not a loop */
 	send_from(w, &w->fetcher[0], &c);
 	assert_int_equal(expect(w, &w->store, MSG_cancel)->cancel.code, ERR_AUTH);
+	world_free(w);
+}
+
+/* Tokens die with the fetcher that had them: the next one is asked without. */
+static void
+another_fetcher_begins_without_a_token(void **state)
+{
+	struct world *w = world_with_command("");
+	uint64_t pull = pull_begun(w, "quay.io/a/b", AUTH_FILES);
+	uint64_t first = w->f.pulls->home->id;
+	struct ipc_msg c = bearer(7, "https://quay.io/token");
+
+	send_from(w, &w->fetcher[0], &c);
+	uint64_t req = expect(w, &w->fetcher[0], MSG_get_token)->get_token.req;
+	struct ipc_msg done = IPC_MSG(fetched, .req = req);
+	send_from(w, &w->fetcher[0], &done);
+	assert_int_equal(expect(w, &w->fetcher[0], MSG_get)->get.auth, 2);
+	done.fetched.req = 7;
+	send_from(w, &w->fetcher[0], &done);
+	chan_release(&w->fetcher[0]);
+	struct ipc_msg gone = IPC_MSG(
+	    gone, .room = ROOM_FETCH, .pull = pull, .token = first, .status = 265);
+	send_from(w, &w->supervisor, &gone);
+	expect(w, &w->supervisor, MSG_end);
+
+	struct ipc_msg need = IPC_MSG(
+	    need_document, .pull = pull, .req = 8, .kind = DOC_CONFIG, .known = 1);
+	send_from(w, &w->store, &need);
+	uint64_t fetch = expect(w, &w->supervisor, MSG_want_fetch)->want_fetch.fetch;
+	grant_fetcher(w, 1, pull, fetch);
+	assert_int_equal(expect(w, &w->fetcher[1], MSG_get)->get.auth, 0);
+	c.challenge.req = 8;
+	send_from(w, &w->fetcher[1], &c);
+	done.fetched.req = expect(w, &w->fetcher[1], MSG_get_token)->get_token.req;
+	send_from(w, &w->fetcher[1], &done);
+	assert_int_equal(expect(w, &w->fetcher[1], MSG_get)->get.auth, 2);
+	expect_silence(w, &w->store);
 	world_free(w);
 }
 
@@ -307,6 +346,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_anonymous_pull_runs_through),
 	    cmocka_unit_test(a_token_of_another_origin_comes_through_its_own_fetcher),
+	    cmocka_unit_test(another_fetcher_begins_without_a_token),
 	    cmocka_unit_test(secrets_go_to_no_other_site),
 	    cmocka_unit_test(a_registry_token_goes_as_it_is),
 	    cmocka_unit_test(a_redirect_gets_a_fetcher_without_a_secret),
