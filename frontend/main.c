@@ -20,7 +20,12 @@
 /* How long calls under way may take once the service is to stop. */
 #define STOP_MS 5000
 
+/* Without a store for so long (the supervisor takes 10 seconds at most to start another
+ * one), the store lives and the channel to it does not: only a new frontend gets one. */
+#define NO_STORE_MS 12000
+
 static bool ready_told, listening, stopping;
+static struct loop_timer no_store;
 
 uint64_t
 frontend_next_id(struct frontend *f)
@@ -96,6 +101,16 @@ store_message(struct port *p, struct ipc_msg *m)
 	}
 }
 
+static void
+no_store_fired(struct loop_timer *t)
+{
+	struct frontend *f = t->arg;
+
+	frontend_log(f, "no channel to the store worker for %d seconds: starting anew",
+	    NO_STORE_MS / 1000);
+	loop_quit(&f->loop);
+}
+
 /* What the store told of images keeps answering until the next one tells anew. */
 static void
 store_ended(struct port *p, const char *why)
@@ -107,6 +122,10 @@ store_ended(struct port *p, const char *why)
 	    why ? "broke the protocol: " : "ended unexpectedly", why ? why : "",
 	    f->embedded ? "" : ", try again");
 	port_release(p);
+	no_store.fired = no_store_fired;
+	no_store.arg = f;
+	if (!f->embedded && !stopping)
+		loop_timer_set(&f->loop, &no_store, NO_STORE_MS);
 	cache_store_gone(f);
 	pull_end_all(f, ERR_INTERNAL, text);
 	query_end_all(f, ERR_INTERNAL, text);
@@ -133,6 +152,7 @@ frontend_store(struct frontend *f, int fd)
 	/* The end of the one before may still be on its way. */
 	if (port_is_open(&f->store))
 		store_ended(&f->store, NULL);
+	loop_timer_clear(&f->loop, &no_store);
 	f->store.message = store_message;
 	f->store.ended = store_ended;
 	f->store.arg = f;
@@ -205,6 +225,7 @@ frontend_stop(struct frontend *f)
 	if (stopping)
 		return;
 	stopping = true;
+	loop_timer_clear(&f->loop, &no_store);
 	control_stop(f);
 	metrics_stop(f);
 	grpc_stop(f, STOP_MS, frontend_idle);

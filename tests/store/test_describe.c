@@ -6,7 +6,7 @@
 #include "worker-store/store/describe.h"
 #include "worker-store/store/pull.h"
 #include "worker-store/store/query.h"
-#include "worker-store/store/watch.h"
+#include "worker-store/store/watch_tell.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -459,6 +459,10 @@ test_refused_background(void **state)
 	describe_all(&w->k);
 	manifest(w, &no, 0);
 	quiet(w, &w->control, 400);
+	/* Nor are the records read again and again to find that out. */
+	unsigned long loads = w->k.watch->look.loads;
+	quiet(w, &w->control, 3500);
+	assert_int_equal(w->k.watch->look.loads, loads);
 }
 
 static void

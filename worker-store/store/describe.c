@@ -132,6 +132,8 @@ description_ended(struct description *x)
 	    text, sizeof(text), "image %.12s cannot be described: %s", x->id, e->text);
 	if (e->code == ERR_CONTENT) {
 		failure_add(d, x->id, x->key, text);
+		if (d->failures)
+			watch_failed(d->room, d->failures->id, d->failures->key);
 		room_log(d->room, LOG_WARNING, "%s", text);
 	}
 	description_over(x, e->code, text);
@@ -191,9 +193,13 @@ next_undescribed(struct describer *d, char id[ID_HEX + 1])
 
 	while (watch_undescribed(d->room, &d->at, bytes)) {
 		hex_encode(bytes, sizeof(bytes), id);
-		if (!d->failures ||
-		    (record_now(d->room, id, &key, NULL) && !failure_find(d, bytes, key)))
+		if (!d->failures)
 			return true;
+		if (!record_now(d->room, id, &key, NULL))
+			continue;
+		if (!failure_find(d, bytes, key))
+			return true;
+		watch_failed(d->room, bytes, key);
 	}
 	d->at = 0;
 	return false;

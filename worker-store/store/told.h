@@ -8,7 +8,8 @@ enum {
 	TOLD_SENT = 1,	    /* the frontend knows it */
 	TOLD_DESCRIBED = 2, /* with its user and annotations */
 	TOLD_BROKEN = 4,
-	TOLD_LOGGED = 8, /* ... and the log says so */
+	TOLD_LOGGED = 8,  /* ... and the log says so */
+	TOLD_FAILED = 16, /* sent, and cannot be described */
 };
 
 struct told {

@@ -14,8 +14,9 @@
 #define HINT_MS 3     /* who saves twice is read once */
 #define REST 4	      /* times as long as reading took, until the next time */
 #define REST_MAX_MS 1000
-#define SLICE_MS 10	  /* of a pass that nobody waits for */
-#define QUEUE_FULL MiB(1) /* of messages the frontend has not taken yet */
+#define SLICE_MS 10		    /* of a pass that nobody waits for */
+#define QUEUE_FULL MiB(1)	    /* of messages the frontend has not taken yet */
+#define QUEUE_MOST (CHAN_QUEUE / 2) /* then nobody is told at once: it would burst */
 #define QUEUE_MS 5
 #define KEEP_MS 2000 /* a view that nobody asks for */
 #define RETRY_MS 50
@@ -203,7 +204,7 @@ pass_run(struct watch *w, bool patient)
 	}
 	uint64_t until = loop_now() + SLICE_MS;
 	while (w->at < w->look.view.images.n) {
-		if (patient && w->room->frontend.chan.queued > QUEUE_FULL) {
+		if (w->room->frontend.chan.queued > (patient ? QUEUE_FULL : QUEUE_MOST)) {
 			step_in(w, QUEUE_MS);
 			return;
 		}
@@ -363,6 +364,15 @@ watch_described(struct keeper *room, const uint8_t id[32])
 	struct record *rec = table_find(&v->images, span_str(hex_encode(id, 32, hex)));
 	if (rec && tell_record(w, (size_t)(rec - v->images.rec)) == 0 && w->differs)
 		send_end(w);
+}
+
+void
+watch_failed(struct keeper *room, const uint8_t id[32], uint64_t key)
+{
+	struct told *e = watch_is_on(room) ? told_find(&room->watch->told, id) : NULL;
+
+	if (e && e->state == TOLD_SENT && e->key == key)
+		e->state |= TOLD_FAILED;
 }
 
 bool

@@ -26,8 +26,12 @@ void watch_changed(struct keeper *room);
 /* The summary of this image has just been written: the same for it alone, and cheaper. */
 void watch_described(struct keeper *room, const uint8_t id[32]);
 
-/* The next image that was told without a description. *at: 0 to begin with; false at the
- * end. */
+/* It cannot be described as long as its record stays (key: rows_key of that): nobody
+ * tries again unasked. */
+void watch_failed(struct keeper *room, const uint8_t id[32], uint64_t key);
+
+/* The next image that was told without a description and may get one. *at: 0 to begin
+ * with; false at the end. */
 bool watch_undescribed(struct keeper *room, size_t *at, uint8_t id[32]);
 
 /* The frontend is gone: nothing is told any more. */
