@@ -83,10 +83,30 @@ def readers_of_other_files(t):
     t.eq(t.session.leftovers(), [], "left behind")
 
 
+@test
+def reader_of_the_policy(t):
+    """A verdict room that tries a policy says one thing about it, and nothing else."""
+    liars, main = Liars(t), t.config()
+    for lie, says in (("reads-crash", "ended early"), ("reads-settings", "ended early"),
+                      ("reads-secrets", "ended early"), ("reads-logs", TOO_MUCH)):
+        liars.put("verdict", lie)
+        result = t.run([liars.bin + "/bulkheadd", "config", "--config", main, "--validate"],
+                       expect=INTERNAL, timeout=60)
+        t.has(result.err, "policy.json", lie)
+        t.has(result.err, says, lie)
+        t.eq((result.out, len(result.err.splitlines())), ("", 1), lie)
+    t.eq(t.session.leftovers(), [], "left behind")
+
+
 @test(long=True)
 def reader_without_end(t):
     """Fifteen seconds a file, whatever it says meanwhile."""
     liars = Liars(t)
+    liars.put("verdict", "reads-nothing")
+    result = t.run([liars.bin + "/bulkheadd", "config", "--config", t.config(), "--validate"],
+                   expect=INTERNAL, timeout=60)
+    t.has(result.err, "policy.json has not come to an end within 15 seconds", "the policy")
+    liars.restore("verdict")
     for lie in ("silence", "drip"):
         seconds = refused(t, liars, t.config(), lie, INTERNAL,
                           "has not come to an end within 15 seconds")

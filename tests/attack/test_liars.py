@@ -291,6 +291,9 @@ def verdict(t):
         ("nothing", broken, "without a verdict", closed),
         ("plays-document", broken, "protocol", closed),
         ("accepts-half", broken, "protocol", closed),
+        ("reads-crash", broken, "", closed),
+        ("reads-twice", broken, "", closed),
+        ("reads-settings", broken, "", closed),
     ])
 
 

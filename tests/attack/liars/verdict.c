@@ -89,6 +89,51 @@ accepts_half(struct chan *c, struct ipc_msg *m)
 	return false;
 }
 
+/* ---- what it says of the policy, on its control channel ---- */
+
+static bool
+reads_crash(struct chan *c, struct ipc_msg *m)
+{
+	abort();
+}
+
+static bool
+reads_twice(struct chan *c, struct ipc_msg *m)
+{
+	liar_say(c, m);
+	return true;
+}
+
+static bool
+reads_settings(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg row =
+	    IPC_MSG(config_row, .key = span_str("root"), .value = span_str("/elsewhere"));
+
+	liar_say(c, &row);
+	return true;
+}
+
+static bool
+reads_secrets(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg s = IPC_MSG(config_secret, .scope = span_str("registry.example"),
+	    .kind = SECRET_BASIC, .secret = span_str("a:b"));
+
+	liar_say(c, &s);
+	return true;
+}
+
+static bool
+reads_logs(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg line = IPC_MSG(log, .level = 3, .text = span_str("still reading"));
+
+	for (int i = 0; i < 1 << 20; i++)
+		liar_say(c, &line);
+	return true;
+}
+
 const struct lie liar_lies[] = {
     {"accepts", MSG_verdict, accepts},
     {"other-name", MSG_verdict, other_name},
@@ -101,6 +146,12 @@ const struct lie liar_lies[] = {
     {"nothing", MSG_verdict, nothing},
     {"plays-document", MSG_verdict, plays_document},
     {"accepts-half", MSG_verdict, accepts_half},
+    {"reads-crash", MSG_policy_read, reads_crash},
+    {"reads-twice", MSG_policy_read, reads_twice},
+    {"reads-settings", MSG_policy_read, reads_settings},
+    {"reads-secrets", MSG_policy_read, reads_secrets},
+    {"reads-logs", MSG_policy_read, reads_logs},
+    {"reads-nothing", MSG_policy_read, nothing},
     {0},
 };
 
