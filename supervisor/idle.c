@@ -137,7 +137,8 @@ make_tree(struct supervisor *s, struct status_job *job)
 {
 	snprintf(job->tree_name, sizeof(job->tree_name), "bulkhead-status-%ld",
 	    (long)getpid());
-	if (mkdirat(s->host.graph, job->tree_name, 0700) < 0)
+	/* One killed under the same number may have left it. */
+	if (mkdirat(s->host.graph, job->tree_name, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	job->tree = openat(s->host.graph, job->tree_name,
 	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
