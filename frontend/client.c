@@ -64,12 +64,10 @@ ask_free(struct ask *a)
 {
 	struct client *c = a->client;
 
-	for (struct ask **at = &c->asks; *at; at = &(*at)->next) {
-		if (*at == a) {
-			*at = a->next;
-			break;
-		}
-	}
+	struct ask **at = &c->asks;
+	while (*at != a)
+		at = &(*at)->next;
+	*at = a->next;
 	c->n_asks--;
 	free(a);
 }
@@ -339,19 +337,17 @@ client_message(struct port *p, struct ipc_msg *m)
 static void
 client_free(struct client *c)
 {
-	while (c->asks) {
-		struct ask *a = c->asks;
+	for (struct ask *a = c->asks, *next; a; a = next) {
+		next = a->next;
 		if (a->query)
 			query_forget(a->query);
 		pull_leave(&a->waiter);
 		ask_free(a);
 	}
-	for (struct client **at = &c->f->clients; *at; at = &(*at)->next) {
-		if (*at == c) {
-			*at = c->next;
-			break;
-		}
-	}
+	struct client **at = &c->f->clients;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 	c->f->n_clients--;
 	port_release(&c->port);
 	free(c);
@@ -398,6 +394,8 @@ client_open(struct frontend *f, int fd)
 void
 client_close_all(struct frontend *f)
 {
-	while (f->clients)
-		client_free(f->clients);
+	for (struct client *c = f->clients, *next; c; c = next) {
+		next = c->next;
+		client_free(c);
+	}
 }

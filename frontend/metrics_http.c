@@ -34,12 +34,10 @@ scrape_free(struct scrape *s)
 	struct metrics_socket *o = s->of;
 	int fd = s->source.fd;
 
-	for (struct scrape **at = &o->scrapes; *at; at = &(*at)->next) {
-		if (*at == s) {
-			*at = s->next;
-			break;
-		}
-	}
+	struct scrape **at = &o->scrapes;
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
 	o->n_scrapes--;
 	loop_timer_clear(&o->f->loop, &s->patience);
 	loop_remove(&o->f->loop, &s->source);
@@ -293,8 +291,10 @@ metrics_stop(struct frontend *f)
 
 	if (!o)
 		return;
-	while (o->scrapes)
-		scrape_free(o->scrapes);
+	for (struct scrape *s = o->scrapes, *next; s; s = next) {
+		next = s->next;
+		scrape_free(s);
+	}
 	int fd = o->source.fd;
 	loop_timer_clear(&f->loop, &o->rest);
 	loop_remove(&f->loop, &o->source);

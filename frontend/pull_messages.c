@@ -139,7 +139,7 @@ pull_store_message(struct frontend *f, struct ipc_msg *m)
 	case MSG_pull_end:
 		p = pull_find(f, m->pull_end.pull);
 		if (p && p->begun)
-			pull_finish(p, (enum err_class)m->pull_end.code,
+			pull_finish(f, p, (enum err_class)m->pull_end.code,
 			    m->pull_end.image, m->pull_end.fresh, m->pull_end.text);
 		return 0;
 	case MSG_text:

@@ -13,8 +13,8 @@ struct pull *pull_find(struct frontend *f, uint64_t id);
 struct fetcher *pull_home(struct pull *p);
 
 /* Tells all waiters and forgets the pull; the next in the queue begins. */
-void pull_finish(struct pull *p, enum err_class code, const uint8_t image[32], bool fresh,
-    struct span text);
+void pull_finish(struct frontend *f, struct pull *p, enum err_class code,
+    const uint8_t image[32], bool fresh, struct span text);
 
 /* Begins every pull whose turn it is. */
 void pulls_begin(struct frontend *f);

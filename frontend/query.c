@@ -14,20 +14,18 @@ query_find(struct frontend *f, uint64_t id)
 }
 
 static void
-query_unlink(struct query *q)
+query_unlink(struct frontend *f, struct query *q)
 {
-	for (struct query **at = &q->f->queries; *at; at = &(*at)->next) {
-		if (*at == q) {
-			*at = q->next;
-			return;
-		}
-	}
+	struct query **at = &f->queries;
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
 }
 
 static void
-query_finish(struct query *q, enum err_class code, struct span text)
+query_finish(struct frontend *f, struct query *q, enum err_class code, struct span text)
 {
-	query_unlink(q);
+	query_unlink(f, q);
 	q->done(q, code, text);
 	free(q);
 }
@@ -65,7 +63,7 @@ query_new(struct frontend *f)
 void
 query_forget(struct query *q)
 {
-	query_unlink(q);
+	query_unlink(q->f, q);
 	free(q);
 }
 
@@ -81,7 +79,7 @@ query_end_all(struct frontend *f, enum err_class code, const char *text)
 			q = q->next;
 			continue;
 		}
-		query_finish(q, code, span_str(text));
+		query_finish(f, q, code, span_str(text));
 		q = f->queries;
 	}
 }
@@ -102,7 +100,7 @@ query_end(struct frontend *f, uint64_t req, uint64_t code, struct span text)
 	struct query *q = query_find(f, req);
 
 	if (q)
-		query_finish(q, (enum err_class)code, text);
+		query_finish(f, q, (enum err_class)code, text);
 	return 0;
 }
 

@@ -117,7 +117,7 @@ static int
 host_readers(struct sandbox_host *h, struct err *e)
 {
 	char programs[LIMIT_PATH + 64];
-	struct sandbox_options o;
+	struct sandbox_options o = {0};
 
 	return host_first(h, &o, programs, sizeof(programs), e);
 }
@@ -127,7 +127,7 @@ static int
 supervisor_prepare(struct supervisor *s, struct err *e)
 {
 	char programs[LIMIT_PATH + 64];
-	struct sandbox_options o;
+	struct sandbox_options o = {0};
 
 	if (geteuid() != 0)
 		return err_set(

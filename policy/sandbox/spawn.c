@@ -138,6 +138,8 @@ make_ticket(
 #else
 	bool filtered = !(h->degraded & DEGRADED_SECCOMP);
 #endif
+	if (filtered && !f)
+		return err_set(e, ERR_INTERNAL, "%s has no filter", p->name);
 	t.nfilter = filtered ? (uint32_t)f->n : 0;
 	memcpy(buf, &t, sizeof t);
 	if (t.nfilter)

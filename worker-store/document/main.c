@@ -57,7 +57,7 @@ static int
 parse(struct ipc_msg *m, struct document_answer *answer, struct err *e)
 {
 	CLEANUP(free_ptr) uint8_t *mem = NULL;
-	struct span bytes;
+	struct span bytes = {0};
 
 	if (m->parse.kind > DOC_CONFIG)
 		return err_set(e, ERR_INTERNAL, "a document of no known kind");

@@ -46,12 +46,10 @@ findings_free(struct check *c)
 static void
 check_free(struct check *c)
 {
-	for (struct check **at = &c->room->checks; *at; at = &(*at)->next) {
-		if (*at == c) {
-			*at = c->next;
-			break;
-		}
-	}
+	struct check **at = &c->room->checks;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 	loop_timer_clear(&c->room->loop, &c->step);
 	if (c->dir)
 		closedir(c->dir);
@@ -225,6 +223,8 @@ check_begin(struct keeper *room, uint64_t req)
 void
 checks_end(struct keeper *room)
 {
-	while (room->checks)
-		check_free(room->checks);
+	for (struct check *c = room->checks, *next; c; c = next) {
+		next = c->next;
+		check_free(c);
+	}
 }

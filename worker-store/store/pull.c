@@ -88,12 +88,10 @@ fetcher_message(struct port *port, struct ipc_msg *m)
 static void
 fetcher_free(struct fetcher *f)
 {
-	for (struct fetcher **at = &f->pull->fetchers; *at; at = &(*at)->next) {
-		if (*at == f) {
-			*at = f->next;
-			break;
-		}
-	}
+	struct fetcher **at = &f->pull->fetchers;
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
 	port_release(&f->port);
 	free(f);
 }
@@ -146,8 +144,10 @@ pull_close(struct pull *p)
 	layers_kill(p);
 	/* Whatever of the pull lives in any room. */
 	port_send(&room->control, &end);
-	while (p->fetchers)
-		fetcher_free(p->fetchers);
+	for (struct fetcher *f = p->fetchers, *next; f; f = next) {
+		next = f->next;
+		fetcher_free(f);
+	}
 	loop_timer_set(&room->loop, &room->reap_timer, 1);
 }
 

@@ -196,10 +196,10 @@ struct commit_layer {
 	/* Of a staged layer, all computed by the hash room: */
 	uint8_t blob_digest[DIGEST_BYTES];
 	uint64_t blob_size, diff_size;
-	unsigned compression; /* 0 none, 2 gzip, 4 zstd */
 	const uint32_t *uids, *gids;
 	size_t n_uids, n_gids;
-	bool fetched; /* this pull has had the blob: its proof may be recorded */
+	unsigned compression; /* 0 none, 2 gzip, 4 zstd */
+	bool fetched;	      /* this pull has had the blob: its proof may be recorded */
 };
 
 struct commit_request {
