@@ -330,6 +330,33 @@ one_too_many_is_refused(void **state)
 	assert_int_equal(p[LIMIT_PULLS].done, 0);
 }
 
+/* The end of all is no turn for those who wait. */
+static void
+nothing_begins_when_all_ends(void **state)
+{
+	struct world *w = world_new("");
+	static struct party p[3];
+	struct pull_options o = wish();
+	char name[64];
+
+	w->f.queue.max = 1;
+	for (unsigned i = 0; i < 3; i++) {
+		struct err e = {0};
+		snprintf(name, sizeof(name), "quay.io/a/b:%u", i);
+		o.name = span_str(name);
+		p[i] = (struct party){.w = {.ops = &ops, .arg = &p[i]}};
+		assert_int_equal(pull_join(&w->f, &p[i].w, &o, &e), 0);
+	}
+	settle(w, 5);
+	expect(w, &w->store, MSG_pull);
+	pull_end_all(&w->f, ERR_INTERNAL, "stopping");
+	settle(w, 5);
+	expect_silence(w, &w->store);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(p[i].done, 1);
+	world_free(w);
+}
+
 /* Its asker starts anew at once, from the answer. */
 struct again {
 	struct world *w;
@@ -561,6 +588,7 @@ main(void)
 	    cmocka_unit_test(limits_hold_at_n_and_not_beyond),
 	    cmocka_unit_test(a_queued_pull_is_cancelled_without_the_store),
 	    cmocka_unit_test(one_too_many_is_refused),
+	    cmocka_unit_test(nothing_begins_when_all_ends),
 	    cmocka_unit_test(an_answer_may_ask_again),
 	    cmocka_unit_test(no_store_no_pull),
 	    cmocka_unit_test(no_byte_for_too_long_ends_a_pull),
