@@ -42,8 +42,8 @@ int cache_message(struct frontend *f, struct ipc_msg *m) MUST_CHECK;
  * again, and what it does not tell is gone then. */
 void cache_store_gone(struct frontend *f);
 
-/* Patterns of pinned images (common/ref/pins.h), a line each; bad ones are logged and left
- * out. Called again after each reload. 0 or -ENOMEM. */
+/* Patterns of pinned images (common/ref/pins.h), a line each; bad ones are logged and
+ * left out. Called again after each reload. 0 or -ENOMEM. */
 int cache_set_pins(struct frontend *f, struct span lines) MUST_CHECK;
 
 /* Whether the first cache_end has come: before, nothing is known. */

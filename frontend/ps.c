@@ -178,7 +178,7 @@ ps_send(struct frontend *f, struct port *to, uint64_t req)
 {
 	for (const struct pull *p = f->pulls; p; p = p->next) {
 		struct ipc_msg m = IPC_MSG(cli_ps_row, .req = req);
-		struct ps_texts texts;
+		struct ps_texts texts = {0};
 		ps_row(p, &texts, &m.cli_ps_row);
 		m.cli_ps_row.req = req;
 		port_send(to, &m);

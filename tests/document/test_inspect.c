@@ -89,7 +89,7 @@ test_remote(void **state)
 	"{\"created\":\"2020-01-01T00:00:00.100Z\",\"author\":\"me\",\"os\":\"linux\"," \
 	"\"architecture\":\"arm\",\"variant\":\"v7\",\"os.version\":\"1\","             \
 	"\"os.features\":[\"x\"],\"docker_version\":\"9\",\"config\":{\"User\":\"u\","  \
-	"\"Labels\":{\"b\":\"1\\u001b\",\"a\":\"2\"},\"Env\":[\"X=<&>\"],\"Odd\":1,"     \
+	"\"Labels\":{\"b\":\"1\\u001b\",\"a\":\"2\"},\"Env\":[\"X=<&>\"],\"Odd\":1,"    \
 	"\"ExposedPorts\":{\"80/"                                                       \
 	"tcp\":{\"x\":1}},\"Cmd\":[\"c\"],\"Entrypoint\":[\"e\"],"                      \
 	"\"Volumes\":{\"/v\":{}},\"WorkingDir\":\"/w\",\"StopSignal\":\"9\"},"          \
