@@ -21,14 +21,12 @@ pull_find(struct frontend *f, uint64_t id)
 }
 
 static void
-pull_unlink(struct pull *p)
+pull_unlink(struct frontend *f, struct pull *p)
 {
-	for (struct pull **at = &p->f->pulls; *at; at = &(*at)->next) {
-		if (*at == p) {
-			*at = p->next;
-			return;
-		}
-	}
+	struct pull **at = &f->pulls;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
 }
 
 static void
@@ -84,16 +82,14 @@ pull_log(const struct pull *p, enum err_class code, bool fresh, struct span text
 
 /* Its waiters are told when it is in no list any more: what they ask anew starts anew. */
 void
-pull_finish(struct pull *p, enum err_class code, const uint8_t image[32], bool fresh,
-    struct span text)
+pull_finish(struct frontend *f, struct pull *p, enum err_class code,
+    const uint8_t image[32], bool fresh, struct span text)
 {
-	struct frontend *f = p->f;
-
 	pull_log(p, code, fresh, text);
 	if (p->begun && pull_queues(p))
 		metrics_pull(f, code, loop_now() - p->asked_at, p->pace.bytes);
 	p->ending = true;
-	pull_unlink(p);
+	pull_unlink(f, p);
 	while (p->waiters) {
 		struct waiter *w = p->waiters;
 		p->waiters = w->next;
@@ -421,7 +417,7 @@ pull_abandon(struct pull *p)
 		pull_fail(p, ERR_DEADLINE, "cancelled by the client");
 		return;
 	}
-	pull_unlink(p);
+	pull_unlink(f, p);
 	pull_free(p);
 	pulls_begin(f);
 }
@@ -475,5 +471,5 @@ pull_end_all(struct frontend *f, enum err_class code, const char *text)
 	struct pull *p;
 
 	while ((p = pull_to_end(f, last)))
-		pull_finish(p, code, none, false, span_str(text));
+		pull_finish(f, p, code, none, false, span_str(text));
 }
