@@ -355,7 +355,7 @@ watch_described(struct keeper *room, const uint8_t id[32])
 	if (!e || !(e->state & TOLD_SENT))
 		return; /* a pass comes to it */
 	e->key = ~e->key;
-	if (w->passing || look_changed(&w->look))
+	if (w->passing || !w->filled || look_changed(&w->look))
 		pass_run(w, false); /* it may have been past this image already */
 	if (look_now(&w->look, NULL) < 0)
 		return;
