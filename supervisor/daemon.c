@@ -44,6 +44,7 @@ daemon_open(struct daemon *d, struct err *e)
 	listeners_init(&d->listeners);
 	d->notify.fd = -1;
 	d->lock = -1;
+	d->opened = true;
 	d->generation = 1;
 	int passed = listen_env_count(&env, getpid(), e);
 	if (passed < 0)
@@ -67,6 +68,8 @@ daemon_open(struct daemon *d, struct err *e)
 void
 daemon_close(struct daemon *d)
 {
+	if (!d->opened)
+		return;
 	listeners_unlink(&d->listeners);
 	listeners_release(&d->listeners);
 	notify_close(&d->notify);

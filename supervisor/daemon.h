@@ -43,7 +43,8 @@ struct daemon {
 	uint64_t generation; /* of the configuration */
 	struct reload *reload;
 	enum ending ending;
-	int lock;   /* on the graph root */
+	int lock; /* on the graph root */
+	bool opened;
 	bool ready; /* the manager knows */
 };
 
@@ -57,7 +58,8 @@ int daemon_open(struct daemon *d, struct err *e) MUST_CHECK;
  * starts the rooms. 0, or negative with *e. */
 int daemon_start(struct supervisor *s, struct err *e) MUST_CHECK;
 
-/* The rooms are gone: removes the sockets. Safe on one that was only opened. */
+/* The rooms are gone: removes the sockets. Safe on one that was only
+ * opened, or not even that. */
 void daemon_close(struct daemon *d);
 
 /* The frontend serves, or the store is set up; when both are, the manager hears of it. */

@@ -53,7 +53,7 @@ limit_fired(struct loop_timer *t)
 
 	h->late = true;
 	snprintf(text, sizeof(text),
-	    "the %s room had not done its work after %u s and was ended",
+	    "the %s room had not done its work after %d s and was ended",
 	    room_name(h->kind), LIMIT_ANSWER_SECONDS);
 	helper_kill(h);
 	helper_fail(h, text);
