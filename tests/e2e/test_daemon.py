@@ -343,7 +343,10 @@ def a_socket_that_was_shut_down(t):
     pidfd = os.pidfd_open(pid)
     number = None
     for fd in os.listdir("/proc/%d/fd" % pid):
-        target = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+        try:
+            target = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+        except FileNotFoundError:
+            continue  # a file of /proc that it has just read
         if target.startswith("socket:") and socket_path(target) == daemon.socket:
             number = int(fd)
     t.ok(number is not None, "the supervisor's socket is not in /proc/net/unix")
