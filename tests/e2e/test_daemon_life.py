@@ -101,7 +101,8 @@ def rooms_of_a_pull_killed(t):
     server.rate = 20000
     for name in ("fetch", "hash", "inflate", "apply"):
         pull = client.begin_pull(ref)
-        until(t, "a layer's rooms", lambda: len(node.rooms("hash")) > 1 and node.rooms("inflate"))
+        until(t, "layers' rooms", lambda: all(
+            len(node.rooms(n)) > 1 for n in ("hash", "inflate", "apply")))
         node.kill_room(name)
         code, text = ended(pull)
         t.ok(code not in ("OK", "DEADLINE_EXCEEDED", "CANCELLED") and text, name, code, text)

@@ -1,4 +1,5 @@
 """bulkheadd as a daemon over a store, with CRI clients and commands at its sockets."""
+import contextlib
 import os
 import signal
 import socket
@@ -121,7 +122,8 @@ class Node:
 
     def kill_room(self, name):
         for pid in self.rooms(name):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the end of one may end the others
+                os.kill(pid, signal.SIGKILL)
 
     def one_shots(self):
         """Rooms that live for one pull or document; the store keeps one applier to clear up."""
