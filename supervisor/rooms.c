@@ -141,8 +141,10 @@ room_hello(struct room_entry *r, const struct msg_hello *h)
 	int rc = room_setup(r);
 	for (unsigned i = 0; rc == 0 && i < r->npeers; i++)
 		room_send_peer(r, &r->peers[i]);
-	if (rc == 0)
+	if (rc == 0) {
 		r->npeers = 0;
+		room_begun(r);
+	}
 	return rc;
 }
 

@@ -103,16 +103,15 @@ setup_verdict(struct room_entry *r)
 	return port_send(&r->control, &m);
 }
 
-static int
-begin_frontend(struct room_entry *r)
+/* Clients come after the channel to the store: the first of them is not to be told that
+ * there is none. */
+void
+room_begun(struct room_entry *r)
 {
-	int rc = setup_frontend(r);
-
-	if (rc == 0 && !r->s->settings.embedded) {
-		daemon_serve(r->s);
-		daemon_check_ask(r->s, r);
-	}
-	return rc;
+	if (r != r->s->frontend || r->s->settings.embedded)
+		return;
+	daemon_serve(r->s);
+	daemon_check_ask(r->s, r);
 }
 
 int
@@ -122,7 +121,7 @@ room_setup(struct room_entry *r)
 	case ROOM_STORE:
 		return setup_store(r);
 	case ROOM_FRONTEND:
-		return begin_frontend(r);
+		return setup_frontend(r);
 	case ROOM_FETCH:
 		return setup_fetch(r);
 	case ROOM_DIAL:

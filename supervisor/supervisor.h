@@ -154,6 +154,9 @@ int request_handle(struct room_entry *r, struct ipc_msg *m);
 /* First messages of a room that has just become ready. */
 int room_setup(struct room_entry *r);
 
+/* It has got the channels that waited for it. */
+void room_begun(struct room_entry *r);
+
 /* What the frontend has to know, at its start and after each reload. */
 int setup_frontend(struct room_entry *r);
 
