@@ -30,6 +30,24 @@ dir_make(int at, const char *name, mode_t mode)
 	return fd;
 }
 
+DIR *
+dir_list(int at, const char *name)
+{
+	int fd = dir_open(at, name);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
+void
+dir_list_end(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
 int
 file_new(int at, const char *name, mode_t mode, struct span content)
 {

@@ -5,11 +5,18 @@
 #include "common/base/fd.h"
 #include "worker-store/store/store.h"
 
+#include <dirent.h>
+
 /* Opens a directory (not through a link) for reading. fd or -errno. */
 int dir_open(int at, const char *name) MUST_CHECK;
 
 /* The same, made first with exactly this mode if it is missing. fd or -errno. */
 int dir_make(int at, const char *name, mode_t mode) MUST_CHECK;
+
+/* A directory (not through a link) to be listed; NULL with errno. CLEANUP(dir_list_end).
+ */
+DIR *dir_list(int at, const char *name);
+void dir_list_end(DIR **d);
 
 /* A new file of exactly this content and mode, on disk when the call returns. 0 or
  * -errno; nothing is left behind on error. */

@@ -41,32 +41,7 @@ view_of(const struct inspector *in)
 size_t
 inspect_layers(const struct inspector *in)
 {
-	return in->look.view.layers.n + in->look.view.volatile_layers.n;
-}
-
-static struct record *
-layer_at(const struct inspector *in, size_t i)
-{
-	struct view *v = view_of(in);
-
-	return i < v->layers.n ? &v->layers.rec[i]
-			       : &v->volatile_layers.rec[i - v->layers.n];
-}
-
-static bool
-layer_index(const struct inspector *in, struct span id, size_t *i)
-{
-	struct view *v = view_of(in);
-	struct record *r = table_find(&v->layers, id);
-
-	if (r) {
-		*i = (size_t)(r - v->layers.rec);
-		return true;
-	}
-	r = table_find(&v->volatile_layers, id);
-	if (r)
-		*i = v->layers.n + (size_t)(r - v->volatile_layers.rec);
-	return r != NULL;
+	return view_layers(view_of(in));
 }
 
 static void
@@ -77,14 +52,15 @@ mark_layers(struct inspector *in)
 
 	for (size_t k = 0; k < v->images.n; k++) {
 		struct span id = v->images.rec[k].layer;
-		while (id.n && layer_index(in, id, &i) && !in->of_image[i]) {
+		while (id.n && view_layer_find(view_of(in), id, &i) && !in->of_image[i]) {
 			in->of_image[i] = 1;
-			id = layer_at(in, i)->parent;
+			id = view_layer(view_of(in), i)->parent;
 		}
 	}
 	for (size_t t = 0; t < ARRAY_LEN(in->containers); t++)
 		for (size_t k = 0; k < in->containers[t].n; k++)
-			if (layer_index(in, in->containers[t].rec[k].layer, &i))
+			if (view_layer_find(
+				view_of(in), in->containers[t].rec[k].layer, &i))
 				in->of_container[i] = 1;
 }
 
@@ -294,7 +270,7 @@ inspect_split(struct inspector *in, const struct record *l)
 void
 inspect_layer(struct inspector *in, size_t i)
 {
-	const struct record *l = layer_at(in, i);
+	const struct record *l = view_layer(view_of(in), i);
 	size_t k;
 
 	if (!id_is(l->id)) {
@@ -313,7 +289,7 @@ inspect_layer(struct inspector *in, size_t i)
 		    "or bulkhead clears it away");
 		return;
 	}
-	bool parent = !l->parent.n || layer_index(in, l->parent, &k);
+	bool parent = !l->parent.n || view_layer_find(view_of(in), l->parent, &k);
 	/* A container's may lie on a layer of an additional image store. */
 	if (!parent && !in->of_container[i])
 		find(in, l->id,
@@ -345,7 +321,8 @@ entry_of_overlay(struct inspector *in, const char *name)
 	struct span id = span_str(name);
 	size_t i;
 
-	if (id_is(id) && !layer_index(in, id, &i) && is_old(in, in->s->overlay, name))
+	if (id_is(id) && !view_layer_find(view_of(in), id, &i) &&
+	    is_old(in, in->s->overlay, name))
 		find(in, id, "overlay/%s belongs to no layer: " NOBODYS, name);
 }
 
@@ -357,7 +334,7 @@ entry_of_links(struct inspector *in, const char *name)
 
 	ssize_t n = readlinkat(in->s->links, name, target, sizeof(target));
 	struct span id = n == ID_HEX + 8 ? span_of(target + 3, ID_HEX) : nobody;
-	bool known = id_is(id) && layer_index(in, id, &i);
+	bool known = id_is(id) && view_layer_find(view_of(in), id, &i);
 	if (n < 0 || !is_old(in, in->s->links, name))
 		return;
 	if (!known)
@@ -402,7 +379,7 @@ entry_of_layers(struct inspector *in, const char *name)
 		    "that died; it may be removed",
 		    name);
 	else if (id_is(id) && (!rest.n || span_is(rest, ".tar-split.gz")) &&
-		 !layer_index(in, id, &i) && is_old(in, in->s->layers, name))
+		 !view_layer_find(view_of(in), id, &i) && is_old(in, in->s->layers, name))
 		find(in, id, "overlay-layers/%.100s belongs to no layer: " NOBODYS, name);
 }
 
@@ -450,11 +427,7 @@ inspect_dir(const struct inspector *in, size_t i)
 	int at;
 
 	memcpy(&at, (const char *)in->s + dirs[i].dir, sizeof(at));
-	int fd = dir_open(at, ".");
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d && fd >= 0)
-		close(fd);
-	return d;
+	return dir_list(at, ".");
 }
 
 void

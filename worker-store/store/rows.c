@@ -39,34 +39,6 @@ hash_bytes(struct span s, uint64_t seed)
 
 /* ---- chains of layers ---- */
 
-static size_t
-layers_n(const struct view *v)
-{
-	return v->layers.n + v->volatile_layers.n;
-}
-
-static struct record *
-layer_at(const struct view *v, size_t i)
-{
-	return i < v->layers.n ? &v->layers.rec[i]
-			       : &v->volatile_layers.rec[i - v->layers.n];
-}
-
-static bool
-layer_find(struct view *v, struct span id, size_t *i)
-{
-	struct record *l = table_find(&v->layers, id);
-
-	if (l) {
-		*i = (size_t)(l - v->layers.rec);
-		return true;
-	}
-	l = table_find(&v->volatile_layers, id);
-	if (l)
-		*i = v->layers.n + (size_t)(l - v->volatile_layers.rec);
-	return l != NULL;
-}
-
 static struct chain
 chain_on(const struct record *layer, struct chain below)
 {
@@ -98,17 +70,17 @@ chain_walk(struct rows *r, size_t i)
 		}
 		r->chains[i].state = CHAIN_WALKING;
 		r->path[n++] = (uint32_t)i;
-		struct span parent = layer_at(r->v, i)->parent;
+		struct span parent = view_layer(r->v, i)->parent;
 		if (!parent.n)
 			break;
-		if (!layer_find(r->v, parent, &i)) {
+		if (!view_layer_find(r->v, parent, &i)) {
 			below.state = CHAIN_MISSING;
 			break;
 		}
 	}
 	while (n) {
 		i = r->path[--n];
-		below = chain_on(layer_at(r->v, i), below);
+		below = chain_on(view_layer(r->v, i), below);
 		r->chains[i] = below;
 	}
 }
@@ -120,7 +92,7 @@ rows_chain(struct rows *r, struct span layer)
 
 	if (!layer.n)
 		return (struct chain){.state = CHAIN_WHOLE};
-	if (!layer_find(r->v, layer, &i))
+	if (!view_layer_find(r->v, layer, &i))
 		return (struct chain){.state = CHAIN_MISSING};
 	if (r->chains[i].state == CHAIN_UNKNOWN)
 		chain_walk(r, i);
@@ -187,8 +159,8 @@ int
 rows_init(struct rows *r, struct view *v, uint64_t seed)
 {
 	*r = (struct rows){.v = v, .seed = seed};
-	r->chains = calloc(layers_n(v) + 1, sizeof(*r->chains));
-	r->path = calloc(layers_n(v) + 1, sizeof(*r->path));
+	r->chains = calloc(view_layers(v) + 1, sizeof(*r->chains));
+	r->path = calloc(view_layers(v) + 1, sizeof(*r->path));
 	int rc = r->chains && r->path ? owners_fill(r) : -ENOMEM;
 	if (rc < 0)
 		rows_free(r);

@@ -1,7 +1,6 @@
 #include "worker-store/store/dir.h"
 #include "worker-store/store/layer.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,29 +10,10 @@
 
 #define JOURNAL_MAX MiB(1)
 
-static void
-close_dir(void *dp)
-{
-	DIR *d = *(DIR **)dp;
-	if (d)
-		closedir(d);
-}
-
-static DIR *
-dir_list(int at)
-{
-	int fd = dir_open(at, ".");
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d && fd >= 0)
-		close(fd);
-	return d;
-}
-
 bool
 store_trash_full(const struct store *s)
 {
-	CLEANUP(close_dir) DIR *d = dir_list(s->trash);
+	CLEANUP(dir_list_end) DIR *d = dir_list(s->trash, ".");
 
 	for (struct dirent *de; d && (de = readdir(d));)
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
@@ -225,7 +205,7 @@ store_sweep(struct store *s, struct hold *h, struct err *e)
 {
 	CLEANUP(sweep_end)
 	struct sweep w = {.s = s, .hold = h, .e = e, .view = VIEW_NONE};
-	CLEANUP(close_dir) DIR *d = dir_list(s->own);
+	CLEANUP(dir_list_end) DIR *d = dir_list(s->own, ".");
 	int r = 0;
 
 	if (!d)

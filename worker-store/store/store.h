@@ -130,6 +130,11 @@ struct record *view_find(struct view *v, struct span ref, struct err *e);
  * (may be NULL) counts the layers found. */
 uint64_t view_image_size(struct view *v, const struct record *image, unsigned *layers);
 
+/* All layers, counted through: those of layers.json, then the volatile ones. */
+size_t view_layers(const struct view *v);
+struct record *view_layer(const struct view *v, size_t i);
+bool view_layer_find(struct view *v, struct span id, size_t *i);
+
 /* The image's names as text, one at a time. */
 struct name_iter {
 	struct json_iter it;

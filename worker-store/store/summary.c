@@ -5,7 +5,6 @@
 #include "worker-store/store/hash.h"
 #include "worker-store/store/image.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -171,29 +170,10 @@ summary_remove(const struct store *s, const char *id)
 		return; /* the sweep looks again */
 }
 
-static void
-close_dir(void *dp)
-{
-	DIR *d = *(DIR **)dp;
-	if (d)
-		closedir(d);
-}
-
-static DIR *
-summary_list(const struct store *s)
-{
-	int fd = dir_open(s->own, DIR_NAME);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d && fd >= 0)
-		close(fd);
-	return d;
-}
-
 void
 summary_sweep(const struct store *s, struct view *v)
 {
-	CLEANUP(close_dir) DIR *d = summary_list(s);
+	CLEANUP(dir_list_end) DIR *d = dir_list(s->own, DIR_NAME);
 
 	for (struct dirent *de; d && (de = readdir(d));) {
 		struct span name = span_str(de->d_name);
@@ -208,7 +188,7 @@ summary_sweep(const struct store *s, struct view *v)
 bool
 summary_crowded(const struct store *s)
 {
-	CLEANUP(close_dir) DIR *d = summary_list(s);
+	CLEANUP(dir_list_end) DIR *d = dir_list(s->own, DIR_NAME);
 	unsigned n = 0;
 
 	while (d && n <= CROWD + 2 && readdir(d))

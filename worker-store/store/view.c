@@ -127,6 +127,34 @@ view_find(struct view *v, struct span ref, struct err *e)
 	return r;
 }
 
+size_t
+view_layers(const struct view *v)
+{
+	return v->layers.n + v->volatile_layers.n;
+}
+
+struct record *
+view_layer(const struct view *v, size_t i)
+{
+	return i < v->layers.n ? &v->layers.rec[i]
+			       : &v->volatile_layers.rec[i - v->layers.n];
+}
+
+bool
+view_layer_find(struct view *v, struct span id, size_t *i)
+{
+	struct record *l = table_find(&v->layers, id);
+
+	if (l) {
+		*i = (size_t)(l - v->layers.rec);
+		return true;
+	}
+	l = table_find(&v->volatile_layers, id);
+	if (l)
+		*i = v->layers.n + (size_t)(l - v->volatile_layers.rec);
+	return l != NULL;
+}
+
 uint64_t
 view_image_size(struct view *v, const struct record *image, unsigned *layers)
 {
@@ -140,11 +168,10 @@ view_image_size(struct view *v, const struct record *image, unsigned *layers)
 		if (json_int64(value, &n) && n > 0)
 			sum += (uint64_t)n;
 	for (; id.n && depth < CHAIN_MAX; depth++) {
-		struct record *l = table_find(&v->layers, id);
-		if (!l)
-			l = table_find(&v->volatile_layers, id);
-		if (!l)
+		size_t i;
+		if (!view_layer_find(v, id, &i))
 			break;
+		const struct record *l = view_layer(v, i);
 		sum += l->diff_size > 0 ? (uint64_t)l->diff_size : 0;
 		id = l->parent;
 	}
