@@ -1,21 +1,12 @@
 #include "frontend/control.h"
 
+#include "frontend/acceptor.h"
 #include "frontend/client.h"
 #include "frontend/metrics.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-/* After the machine ran out of descriptors or memory. */
-#define REST_MS 200
-
-struct control {
-	struct frontend *f;
-	struct loop_source source;
-	struct loop_timer rest;
-};
 
 /* The answer is one packet to a fresh socket: it needs no loop. */
 static void
@@ -35,28 +26,10 @@ client_refuse(int fd)
 }
 
 static void
-control_rested(struct loop_timer *t)
+control_accepted(void *arg, int fd)
 {
-	struct control *c = t->arg;
+	struct frontend *f = arg;
 
-	loop_want(&c->f->loop, &c->source, EPOLLIN);
-}
-
-static void
-control_ready(struct loop_source *s, uint32_t events)
-{
-	struct control *c = s->arg;
-	struct frontend *f = c->f;
-
-	int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0) {
-		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
-		    errno != ENOBUFS)
-			return;
-		loop_want(&f->loop, s, 0);
-		loop_timer_set(&f->loop, &c->rest, REST_MS);
-		return;
-	}
 	if (f->n_clients >= LIMIT_CONTROL_CLIENTS) {
 		metrics_count(f, METRIC_CONTROL_REFUSED, 1);
 		client_refuse(fd);
@@ -70,38 +43,32 @@ control_ready(struct loop_source *s, uint32_t events)
 int
 control_listen(struct frontend *f, int fd)
 {
-	struct control *c = calloc(1, sizeof(*c));
+	struct acceptor *a = calloc(1, sizeof(*a));
 
-	if (!c) {
+	if (!a) {
 		close(fd);
 		return -ENOMEM;
 	}
-	c->f = f;
-	c->source = (struct loop_source){
-	    .fd = fd, .events = EPOLLIN, .ready = control_ready, .arg = c};
-	c->rest = (struct loop_timer){.fired = control_rested, .arg = c};
-	int r = loop_add(&f->loop, &c->source);
+	a->accepted = control_accepted;
+	a->arg = f;
+	int r = acceptor_open(a, &f->loop, fd);
 	if (r < 0) {
-		close(fd);
-		free(c);
+		free(a);
 		return r;
 	}
 	control_stop(f);
-	f->control_socket = c;
+	f->control_socket = a;
 	return 0;
 }
 
 void
 control_stop(struct frontend *f)
 {
-	struct control *c = f->control_socket;
+	struct acceptor *a = f->control_socket;
 
-	if (!c)
+	if (!a)
 		return;
-	int fd = c->source.fd;
-	loop_timer_clear(&f->loop, &c->rest);
-	loop_remove(&f->loop, &c->source);
-	close(fd);
-	free(c);
+	acceptor_close(a);
+	free(a);
 	f->control_socket = NULL;
 }

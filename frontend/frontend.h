@@ -10,7 +10,7 @@
 
 struct cache;
 struct client;
-struct control;
+struct acceptor;
 struct grpc;
 struct metrics;
 struct metrics_socket;
@@ -23,7 +23,7 @@ struct frontend {
 	bool embedded;		/* for one command, and ends with it */
 	struct client *clients; /* of the control channel (client.h) */
 	unsigned n_clients;
-	struct control *control_socket;	       /* control_listen */
+	struct acceptor *control_socket;       /* control_listen */
 	struct metrics_socket *metrics_socket; /* metrics_listen */
 	struct pull *pulls;		       /* the oldest first */
 	struct queue queue;		       /* whose turn it is */

@@ -1,4 +1,5 @@
 /* GET /metrics, and nothing else, over HTTP/1.1: one request a connection. */
+#include "frontend/acceptor.h"
 #include "frontend/metrics.h"
 
 #include <errno.h>
@@ -6,8 +7,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define REST_MS 200 /* after the machine ran out of descriptors or memory */
 
 struct scrape {
 	struct scrape *next;
@@ -21,9 +20,8 @@ struct scrape {
 };
 
 struct metrics_socket {
+	struct acceptor acceptor;
 	struct frontend *f;
-	struct loop_source source;
-	struct loop_timer rest;
 	struct scrape *scrapes;
 	unsigned n_scrapes;
 };
@@ -213,8 +211,9 @@ scrape_ready(struct loop_source *source, uint32_t events)
 /* ---- coming and going ---- */
 
 static void
-scrape_open(struct metrics_socket *o, int fd)
+scrape_open(void *arg, int fd)
 {
+	struct metrics_socket *o = arg;
 	struct scrape *s =
 	    o->n_scrapes < LIMIT_METRICS_CLIENTS ? calloc(1, sizeof(*s)) : NULL;
 
@@ -237,29 +236,6 @@ scrape_open(struct metrics_socket *o, int fd)
 	loop_timer_set(&o->f->loop, &s->patience, LIMIT_METRICS_SECONDS * UINT64_C(1000));
 }
 
-static void
-socket_rested(struct loop_timer *t)
-{
-	struct metrics_socket *o = t->arg;
-
-	loop_want(&o->f->loop, &o->source, EPOLLIN);
-}
-
-static void
-socket_ready(struct loop_source *s, uint32_t events)
-{
-	struct metrics_socket *o = s->arg;
-
-	int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0) {
-		scrape_open(o, fd);
-	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-		   errno == ENOBUFS) {
-		loop_want(&o->f->loop, s, 0);
-		loop_timer_set(&o->f->loop, &o->rest, REST_MS);
-	}
-}
-
 int
 metrics_listen(struct frontend *f, int fd)
 {
@@ -270,12 +246,10 @@ metrics_listen(struct frontend *f, int fd)
 		return -ENOMEM;
 	}
 	o->f = f;
-	o->source = (struct loop_source){
-	    .fd = fd, .events = EPOLLIN, .ready = socket_ready, .arg = o};
-	o->rest = (struct loop_timer){.fired = socket_rested, .arg = o};
-	int r = loop_add(&f->loop, &o->source);
+	o->acceptor.accepted = scrape_open;
+	o->acceptor.arg = o;
+	int r = acceptor_open(&o->acceptor, &f->loop, fd);
 	if (r < 0) {
-		close(fd);
 		free(o);
 		return r;
 	}
@@ -295,10 +269,7 @@ metrics_stop(struct frontend *f)
 		next = s->next;
 		scrape_free(s);
 	}
-	int fd = o->source.fd;
-	loop_timer_clear(&f->loop, &o->rest);
-	loop_remove(&f->loop, &o->source);
-	close(fd);
+	acceptor_close(&o->acceptor);
 	free(o);
 	f->metrics_socket = NULL;
 }

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
-static int
-digit(uint8_t c)
+int
+base64_digit(uint8_t c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -22,7 +22,7 @@ decode_four(const uint8_t *p, bool last, uint8_t out[3])
 	uint32_t v = 0;
 
 	for (int i = 0; i < 4; i++) {
-		int d = i >= 4 - pad ? 0 : digit(p[i]);
+		int d = i >= 4 - pad ? 0 : base64_digit(p[i]);
 		if (d < 0)
 			return -EINVAL;
 		v = v << 6 | (uint32_t)d;

@@ -1,5 +1,7 @@
 #include "worker-fetch/fetch/trust.h"
 
+#include "common/base/base64.h"
+
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <stdlib.h>
@@ -69,28 +71,16 @@ find_subject(struct span der, struct span *subject)
 
 /* ---- PEM ---- */
 
-static int
-base64_value(uint8_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Everything that is no base64 digit is passed over, as line ends and padding are. */
 static size_t
-base64_decode(struct span text, uint8_t *out)
+pem_decode(struct span text, uint8_t *out)
 {
 	uint32_t bits = 0;
 	unsigned have = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < text.n; i++) {
-		int v = base64_value(text.p[i]);
+		int v = base64_digit(text.p[i]);
 		if (v < 0)
 			continue;
 		bits = bits << 6 | (uint32_t)v;
@@ -131,7 +121,7 @@ add_anchor(struct trust *t, struct span body)
 
 	if (!a.der)
 		return false;
-	a.n = base64_decode(body, a.der);
+	a.n = pem_decode(body, a.der);
 	if (!find_subject(span_of(a.der, a.n), &a.subject)) {
 		free(a.der);
 		return true;
