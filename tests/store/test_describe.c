@@ -1,11 +1,9 @@
 /* Descriptions of images that others wrote, with the test as supervisor, frontend and
  * document room: what is read, what is believed, who is told when. */
-#include "tests/store/fixture.h"
+#include "tests/store/peers.h"
 
 #include "common/base/pairs.h"
 #include "worker-store/store/describe.h"
-#include "worker-store/store/pull.h"
-#include "worker-store/store/query.h"
 #include "worker-store/store/watch_tell.h"
 
 #include <stdio.h>
@@ -63,31 +61,9 @@ frontend_message(struct port *p, struct ipc_msg *m)
 }
 
 static void
-never(struct port *p, const char *why)
-{
-	fail_msg("a channel of the store ended: %s", why ? why : "closed");
-}
-
-static void
 reap(struct loop_timer *t)
 {
 	query_reap(t->arg);
-}
-
-static void
-port_pair(struct port *p, struct chan *c, enum ipc_channel kind, enum room peer,
-    int (*message)(struct port *, struct ipc_msg *))
-{
-	int fds[2];
-
-	assert_int_equal(chan_pair(fds), 0);
-	assert_int_equal(chan_init(c, fds[0], kind, peer, ROOM_STORE), 0);
-	c->phase = IPC_RUN;
-	p->message = message;
-	p->ended = never;
-	p->arg = &world->k;
-	assert_int_equal(
-	    port_open(p, &world->k.loop, fds[1], kind, ROOM_STORE, peer, IPC_RUN), 0);
 }
 
 static int
@@ -105,14 +81,10 @@ setup(void **state)
 	image_stage(w->f, &w->im);
 	assert_int_equal(image_commit(w->f, &w->im, &res), 0);
 	memcpy(w->id, w->im.rq.config_digest, 32);
-	k->store = w->f->s; /* borrowed: the fixture closes it */
-	k->hold = HOLD_NONE;
-	k->erase.dir = k->inotify = -1;
-	k->job_timer = (struct loop_timer){.fired = job_timer_fired, .arg = k};
-	k->reap_timer = (struct loop_timer){.fired = reap, .arg = k};
-	assert_int_equal(loop_init(&k->loop), 0);
-	port_pair(&k->control, &w->control, CH_control, ROOM_SUPERVISOR, control_message);
-	port_pair(&k->frontend, &w->frontend, CH_frontend_store, ROOM_FRONTEND,
+	keeper_begin(k, w->f, reap);
+	peer_open(
+	    k, &k->control, &w->control, CH_control, ROOM_SUPERVISOR, control_message);
+	peer_open(k, &k->frontend, &w->frontend, CH_frontend_store, ROOM_FRONTEND,
 	    frontend_message);
 	*state = w;
 	return 0;
@@ -141,41 +113,9 @@ teardown(void **state)
 }
 
 static void
-spin_over(struct loop_timer *t)
-{
-	loop_quit(t->arg);
-}
-
-static void
-spin(struct world *w, unsigned ms)
-{
-	struct loop_timer t = {.fired = spin_over, .arg = &w->k.loop};
-
-	w->k.loop.quit = false;
-	loop_timer_set(&w->k.loop, &t, ms);
-	assert_int_equal(loop_run(&w->k.loop), 0);
-	loop_timer_clear(&w->k.loop, &t);
-}
-
-static bool
-hear(struct world *w, struct chan *c, struct ipc_msg *m, unsigned ms)
-{
-	const char *why;
-
-	for (uint64_t end = loop_now() + ms; loop_now() <= end;) {
-		int r = chan_recv(c, m, &why);
-		if (r == 0)
-			return true;
-		assert_int_equal(r, CHAN_EMPTY);
-		spin(w, 2);
-	}
-	return false;
-}
-
-static void
 expect(struct world *w, struct chan *c, enum ipc_type type, struct ipc_msg *m)
 {
-	if (!hear(w, c, m, 4000))
+	if (!hear(&w->k, c, m, 4000))
 		fail_msg("no message %x", type);
 	if (m->type != type && m->type == MSG_done)
 		fail_msg("done: %.*s", (int)m->done.text.n, m->done.text.p);
@@ -189,7 +129,7 @@ describe(struct world *w, uint64_t req)
 
 	memcpy(m.describe.id, w->id, 32);
 	assert_int_equal(chan_send(&w->frontend, &m), 0);
-	spin(w, 5);
+	spin(&w->k, 5);
 }
 
 static void
@@ -197,7 +137,7 @@ quiet(struct world *w, struct chan *c, unsigned ms)
 {
 	struct ipc_msg m;
 
-	while (hear(w, c, &m, ms))
+	while (hear(&w->k, c, &m, ms))
 		if (m.type != MSG_end) /* of a room that broke rules */
 			fail_msg("a message %x", m.type);
 }
@@ -254,7 +194,7 @@ room_ends(struct world *w, struct chan *doc, uint64_t token, const struct ipc_ms
 	if (said)
 		assert_int_equal(chan_send(doc, said), 0);
 	assert_int_equal(chan_send(&w->control, &gone), 0);
-	spin(w, 5);
+	spin(&w->k, 5);
 	chan_release(doc);
 }
 
@@ -353,7 +293,7 @@ test_background(void **state)
 	pulls_end(&w->k, "over");
 	pulls_reap(&w->k);
 	struct ipc_msg m;
-	while (hear(w, &w->control, &m, 0))
+	while (hear(&w->k, &w->control, &m, 0))
 		assert_int_equal(m.type, MSG_end);
 	manifest(w, NULL, 0);
 	config(w, "app");
@@ -550,7 +490,7 @@ test_no_room(void **state)
 	unsigned n = 0;
 
 	describe(w, 1);
-	while (hear(w, &w->control, &m, 1000)) {
+	while (hear(&w->k, &w->control, &m, 1000)) {
 		struct ipc_msg no = IPC_MSG(refused, .room = ROOM_DOCUMENT,
 		    .token = m.want.token, .text = span_str("too many"));
 		assert_int_equal(m.type, MSG_want);

@@ -1,9 +1,8 @@
 /* The storing side of a pull, with the test as supervisor, frontend and every other room:
  * what it believes, what it refuses, and when it touches a tree. */
-#include "tests/store/fixture.h"
+#include "tests/store/peers.h"
 
 #include "worker-store/store/hash.h"
-#include "worker-store/store/pull.h"
 #include "worker-store/store/watch.h"
 
 #include <errno.h>
@@ -81,32 +80,10 @@ frontend_message(struct port *p, struct ipc_msg *m)
 }
 
 static void
-never(struct port *p, const char *why)
-{
-	fail_msg("a channel of the store ended: %s", why ? why : "closed");
-}
-
-static void
 reap(struct loop_timer *t)
 {
 	query_reap(t->arg);
 	pulls_reap(t->arg);
-}
-
-static void
-port_pair(struct port *p, struct chan *c, enum ipc_channel kind, enum room peer,
-    int (*message)(struct port *, struct ipc_msg *))
-{
-	int fds[2];
-
-	assert_int_equal(chan_pair(fds), 0);
-	assert_int_equal(chan_init(c, fds[0], kind, peer, ROOM_STORE), 0);
-	c->phase = IPC_RUN;
-	p->message = message;
-	p->ended = never;
-	p->arg = &world->k;
-	assert_int_equal(
-	    port_open(p, &world->k.loop, fds[1], kind, ROOM_STORE, peer, IPC_RUN), 0);
 }
 
 static int
@@ -119,18 +96,14 @@ setup(void **state)
 		return -1;
 	w->f = f;
 	struct keeper *k = &w->k;
-	k->store = w->f->s; /* borrowed: the fixture closes it */
-	k->hold = HOLD_NONE;
-	k->erase.dir = -1;
+	keeper_begin(k, w->f, reap);
 	k->max_layer = k->max_image = MiB(1);
 	memset(w->policy, 9, sizeof(w->policy));
 	memcpy(k->policy, w->policy, sizeof(k->policy));
 	snprintf(k->graph_root, sizeof(k->graph_root), "%s/G", w->f->dir);
-	k->job_timer = (struct loop_timer){.fired = job_timer_fired, .arg = k};
-	k->reap_timer = (struct loop_timer){.fired = reap, .arg = k};
-	assert_int_equal(loop_init(&k->loop), 0);
-	port_pair(&k->control, &w->control, CH_control, ROOM_SUPERVISOR, control_message);
-	port_pair(&k->frontend, &w->frontend, CH_frontend_store, ROOM_FRONTEND,
+	peer_open(
+	    k, &k->control, &w->control, CH_control, ROOM_SUPERVISOR, control_message);
+	peer_open(k, &k->frontend, &w->frontend, CH_frontend_store, ROOM_FRONTEND,
 	    frontend_message);
 	image_make(w->f, &w->im, "a", 1, true);
 	*state = w;
@@ -171,23 +144,6 @@ teardown(void **state)
 /* ---- the loop, and what comes out of it ---- */
 
 static void
-spin_over(struct loop_timer *t)
-{
-	loop_quit(t->arg);
-}
-
-static void
-spin(struct world *w, unsigned ms)
-{
-	struct loop_timer t = {.fired = spin_over, .arg = &w->k.loop};
-
-	w->k.loop.quit = false;
-	loop_timer_set(&w->k.loop, &t, ms);
-	assert_int_equal(loop_run(&w->k.loop), 0);
-	loop_timer_clear(&w->k.loop, &t);
-}
-
-static void
 tell(struct chan *c, const struct ipc_msg *m)
 {
 	assert_int_equal(chan_send(c, m), 0);
@@ -195,7 +151,7 @@ tell(struct chan *c, const struct ipc_msg *m)
 
 /* The next message, whatever it is; its fds are the caller's. */
 static bool
-hear(struct world *w, struct chan *c, struct ipc_msg *m, unsigned ms)
+next_message(struct world *w, struct chan *c, struct ipc_msg *m, unsigned ms)
 {
 	const char *why;
 
@@ -205,7 +161,7 @@ hear(struct world *w, struct chan *c, struct ipc_msg *m, unsigned ms)
 			return true;
 		if (r != CHAN_EMPTY)
 			return false;
-		spin(w, 2);
+		spin(&w->k, 2);
 	}
 	return false;
 }
@@ -213,7 +169,7 @@ hear(struct world *w, struct chan *c, struct ipc_msg *m, unsigned ms)
 static void
 expect(struct world *w, struct chan *c, enum ipc_type type, struct ipc_msg *m)
 {
-	if (!hear(w, c, m, 3000))
+	if (!next_message(w, c, m, 3000))
 		fail_msg("no message %x", type);
 	if (m->type == MSG_pull_end && type != MSG_pull_end)
 		fail_msg(
@@ -237,7 +193,7 @@ give(struct world *w, struct chan *c, enum ipc_channel channel, enum room room,
 	m.nfds = 1;
 	tell(&w->control, &m);
 	close(fds[1]);
-	spin(w, 2);
+	spin(&w->k, 2);
 }
 
 static void
@@ -247,7 +203,7 @@ gone(struct world *w, enum room room, uint64_t token, unsigned status)
 	    IPC_MSG(gone, .room = room, .pull = PULL, .token = token, .status = status);
 
 	tell(&w->control, &m);
-	spin(w, 2);
+	spin(&w->k, 2);
 }
 
 /* The next room that is wanted for the pull. The room that would clean up after a dead
@@ -256,7 +212,7 @@ static void
 wanted(struct world *w, enum room room, struct ipc_msg *m)
 {
 	for (;;) {
-		if (!hear(w, &w->control, m, 3000))
+		if (!next_message(w, &w->control, m, 3000))
 			fail_msg("no %s room was wanted", room_name(room));
 		bool apply = m->type == MSG_want_apply;
 		if (apply && m->want_apply.mode == APPLY_ERASE) {
@@ -280,7 +236,7 @@ pull_ended(struct world *w, char text[2048])
 	struct ipc_msg m;
 
 	for (;;) {
-		if (!hear(w, &w->frontend, &m, 4000))
+		if (!next_message(w, &w->frontend, &m, 4000))
 			fail_msg("the pull did not end");
 		if (m.type != MSG_pull_end)
 			continue;
@@ -349,7 +305,7 @@ static void
 answer(struct world *w, struct chan *doc, uint64_t token, const struct ipc_msg *m)
 {
 	tell(doc, m);
-	spin(w, 2);
+	spin(&w->k, 2);
 	chan_release(doc);
 	gone(w, ROOM_DOCUMENT, token, 0);
 }
@@ -390,7 +346,7 @@ access_public(struct world *w)
 	struct ipc_msg m = IPC_MSG(access, .pull = PULL, .public = 1);
 
 	tell(&w->control, &m);
-	spin(w, 2);
+	spin(&w->k, 2);
 }
 
 /* Up to the question for a verdict. */
@@ -432,7 +388,7 @@ judge_with(struct world *w, bool accept, const char *name, const uint8_t *policy
 	memcpy(v.verdict.digest, w->im.rq.manifest_digest, 32);
 	memcpy(v.verdict.policy, policy, 32);
 	tell(&c, &v);
-	spin(w, 2);
+	spin(&w->k, 2);
 	gone(w, ROOM_VERDICT, token, 0);
 	chan_release(&c);
 }
@@ -518,7 +474,7 @@ applied(struct world *w, struct layer_rooms *r)
 	m = (struct ipc_msg)IPC_MSG(
 	    applied, .bytes = w->im.layers[0].diff_size, .entries = 2);
 	tell(&r->apply, &m);
-	spin(w, 2);
+	spin(&w->k, 2);
 	all_gone(w, r->token);
 }
 
@@ -545,7 +501,7 @@ checked(struct world *w, struct chan *c, uint64_t token)
 	    checked, .entries = 2, .uids = span_of(zero, 4), .gids = span_of(zero, 4));
 
 	tell(c, &m);
-	spin(w, 2);
+	spin(&w->k, 2);
 	gone(w, ROOM_APPLY, token, 0);
 	chan_release(c);
 }
@@ -589,7 +545,7 @@ documents_again(struct world *w, struct chan *fetch, bool new_manifest)
 	struct ipc_msg m;
 	uint64_t token;
 
-	spin(w, 20);
+	spin(&w->k, 20);
 	w->k.n_ended = 0; /* the test's pulls share one number */
 	access_public(w);
 	give(w, fetch, CH_fetch_store, ROOM_FETCH, PULL, 2);
@@ -666,8 +622,8 @@ hash_only(struct world *w, bool honest, enum err_class code)
 	hashed(w, &m);
 	m.hashed.diff_id[0] ^= !honest;
 	tell(&hash, &m);
-	spin(w, 2);
-	while (hear(w, &w->control, &m, 0)) {
+	spin(&w->k, 2);
+	while (next_message(w, &w->control, &m, 0)) {
 		assert_int_not_equal(m.type, MSG_want_apply);
 		ipc_msg_release(&m);
 	}
@@ -823,11 +779,11 @@ test_silent_document_room(void **state)
 	read_by(w, &fetch, w->im.rq.list, &doc, &token);
 	assert_int_equal(pull_ended(w, text), ERR_CONTENT);
 	assert_non_null(strstr(text, "document room had not done its work"));
-	assert_true(hear(w, &w->control, &m, 100));
+	assert_true(next_message(w, &w->control, &m, 100));
 	assert_int_equal(m.type, MSG_end);
 	assert_int_equal(m.end.token, token);
 	gone(w, ROOM_DOCUMENT, token, 256 + 9);
-	spin(w, 20);
+	spin(&w->k, 20);
 	assert_null(w->k.pulls);
 	chan_release(&doc);
 	chan_release(&fetch);
@@ -866,14 +822,14 @@ test_no_document(void **state)
 	give(w, &fetch, CH_fetch_store, ROOM_FETCH, PULL, 1);
 	ask(w, PULL_ALWAYS, NAME, NULL);
 	read_by(w, &fetch, w->im.rq.list, &doc, &token);
-	spin(w, 300); /* that one is here: only its room is waited for */
+	spin(&w->k, 300); /* that one is here: only its room is waited for */
 	index_answer(w, &m);
 	answer(w, &doc, token, &m);
 	expect(w, &w->frontend, MSG_need_document, &m);
 	send_document(&fetch, m.need_document.req + 1, fd_sealed_memfd("d", "1", 1));
 	assert_int_equal(pull_ended(w, text), ERR_DEADLINE);
 	assert_non_null(strstr(text, "manifest of " NAME " did not arrive"));
-	spin(w, 20);
+	spin(&w->k, 20);
 	assert_null(w->k.pulls);
 	chan_release(&fetch);
 }
@@ -919,7 +875,7 @@ test_first_of_two_too_large(void **state)
 	m.manifest_answer.sizes.v[0] = w->k.max_layer + 1;
 	m.manifest_answer.sizes.v[1] = 1;
 	bad_answer(w, &m, ERR_CONTENT);
-	spin(w, 20);
+	spin(&w->k, 20);
 	assert_null(w->k.pulls);
 	assert_true(fcntl(0, F_GETFD) >= 0);
 }
@@ -1057,7 +1013,7 @@ test_another_frontend(void **state)
 	port_release(&w->k.frontend);
 	pulls_end(&w->k, "the frontend is gone");
 	pulls_forget(&w->k);
-	port_pair(&w->k.frontend, &w->frontend, CH_frontend_store, ROOM_FRONTEND,
+	peer_open(&w->k, &w->k.frontend, &w->frontend, CH_frontend_store, ROOM_FRONTEND,
 	    frontend_message);
 	chan_release(&fetch);
 	ask(w, PULL_NEVER, NAME, NULL);
@@ -1131,7 +1087,7 @@ test_applier_counts_otherwise(void **state)
 	tell(&r.hash, &m);
 	m = (struct ipc_msg)IPC_MSG(applied, .bytes = w->im.layers[0].diff_size - 1);
 	tell(&r.apply, &m);
-	spin(w, 2);
+	spin(&w->k, 2);
 	all_gone(w, r.token);
 	assert_ended(w, ERR_CONTENT);
 	rooms_free(&r);
@@ -1152,7 +1108,7 @@ test_the_better_reason(void **state)
 	struct ipc_msg m = IPC_MSG(hash_failed, .code = ERR_INTERNAL,
 	    .text = span_str("the fetch room gave up"));
 	tell(&r.hash, &m);
-	spin(w, 50);
+	spin(&w->k, 50);
 	struct ipc_msg c = IPC_MSG(cancel, .pull = PULL, .code = ERR_NETWORK,
 	    .text = span_str("connection reset"));
 	tell(&w->frontend, &c);
@@ -1192,14 +1148,14 @@ test_cancel_waits_for_the_applier(void **state)
 	    cancel, .pull = PULL, .code = ERR_DEADLINE, .text = span_str("enough"));
 	tell(&w->frontend, &c);
 	assert_ended(w, ERR_DEADLINE);
-	spin(w, 30);
+	spin(&w->k, 30);
 	sh(w->f, 0, "ls -d @D/G/bulkhead/%s/[0-9]*/diff", w->k.store.name);
 	gone(w, ROOM_HASH, r.token, 256 + 9);
 	gone(w, ROOM_INFLATE, r.token, 256 + 9);
-	spin(w, 30);
+	spin(&w->k, 30);
 	sh(w->f, 0, "ls -d @D/G/bulkhead/%s/[0-9]*/diff", w->k.store.name);
 	gone(w, ROOM_APPLY, r.token, 256 + 9);
-	spin(w, 30);
+	spin(&w->k, 30);
 	sh(w->f, 2, "ls -d @D/G/bulkhead/%s/[0-9]*/diff 2>&1", w->k.store.name);
 	assert_null(w->k.pulls);
 	/* Late words about it mean nothing. */
@@ -1266,7 +1222,7 @@ test_modes(void **state)
 	ask(w, PULL_NEVER, NAME, NULL);
 	assert_ended(w, ERR_NOT_FOUND);
 	w->k.n_ended = 0;
-	spin(w, 10);
+	spin(&w->k, 10);
 	/* The name pins a digest that the request does not. */
 	ask(w, PULL_ALWAYS,
 	    "docker.io/library/foo@sha256:"
@@ -1274,16 +1230,16 @@ test_modes(void **state)
 	    NULL);
 	assert_ended(w, ERR_USAGE);
 	w->k.n_ended = 0;
-	spin(w, 10);
+	spin(&w->k, 10);
 	ask(w, PULL_ALWAYS, "foo", NULL);
 	assert_ended(w, ERR_USAGE);
 	w->k.n_ended = 0;
-	spin(w, 10);
+	spin(&w->k, 10);
 	/* Present: nothing is fetched, but the verdict is asked for. */
 	whole_pull(w);
 	for (int accept = 0; accept < 2; accept++) {
 		w->k.n_ended = 0;
-		spin(w, 10);
+		spin(&w->k, 10);
 		ask(w, accept ? PULL_NEVER : PULL_MISSING, NAME, NULL);
 		judge_with(w, accept, NAME, w->policy);
 		assert_ended(w, accept ? ERR_OK : ERR_POLICY);
@@ -1316,11 +1272,11 @@ test_commit_waits_for_locks(void **state)
 	applied(w, &r);
 	check_room(w, &check, &token);
 	checked(w, &check, token);
-	spin(w, 100);
+	spin(&w->k, 100);
 	struct ipc_msg q = IPC_MSG(images, .req = 3);
 	tell(&w->frontend, &q);
 	do {
-		assert_true(hear(w, &w->frontend, &m, 1000));
+		assert_true(next_message(w, &w->frontend, &m, 1000));
 		assert_int_not_equal(m.type, MSG_pull_end);
 	} while (m.type != MSG_done);
 	fd_close(&fifo);
@@ -1336,7 +1292,7 @@ done_code(struct world *w, unsigned *rows)
 
 	*rows = 0;
 	for (;;) {
-		if (!hear(w, &w->frontend, &m, 3000))
+		if (!next_message(w, &w->frontend, &m, 3000))
 			fail_msg("no answer");
 		ipc_msg_release(&m);
 		if (m.type == MSG_done)

@@ -1,10 +1,9 @@
 /* What the frontend is told of the store: everything once, then what differs, whoever
  * made it so; never less than the truth because one record or one file is damaged. */
-#include "tests/store/fixture.h"
+#include "tests/store/peers.h"
 
 #include "worker-store/store/check.h"
 #include "worker-store/store/image.h"
-#include "worker-store/store/pull.h"
 #include "worker-store/store/summary.h"
 #include "worker-store/store/watch.h"
 
@@ -55,12 +54,6 @@ frontend_message(struct port *p, struct ipc_msg *m)
 }
 
 static void
-never(struct port *p, const char *why)
-{
-	fail_msg("the frontend's channel ended: %s", why ? why : "closed");
-}
-
-static void
 reap(struct loop_timer *t)
 {
 	query_reap(t->arg);
@@ -72,32 +65,17 @@ setup(void **state)
 	struct world *w = world = calloc(1, sizeof(*w));
 	struct keeper *k = &w->k;
 	void *f = NULL;
-	int fds[2];
 
 	if (fixture_new(&f) < 0)
 		return -1;
 	w->f = f;
-	k->store = w->f->s; /* borrowed: the fixture closes it */
-	k->hold = HOLD_NONE;
-	k->erase.dir = -1;
+	keeper_begin(k, w->f, reap);
 	k->erase.busy = true; /* nobody is here to remove anything */
 	snprintf(k->graph_root, sizeof(k->graph_root), "/some/where");
-	k->job_timer = (struct loop_timer){.fired = job_timer_fired, .arg = k};
-	k->reap_timer = (struct loop_timer){.fired = reap, .arg = k};
 	k->inotify = watch_prepare(w->f->graph);
 	assert_true(k->inotify > 0);
-	assert_int_equal(loop_init(&k->loop), 0);
-	assert_int_equal(chan_pair(fds), 0);
-	assert_int_equal(
-	    chan_init(&w->frontend, fds[0], CH_frontend_store, ROOM_FRONTEND, ROOM_STORE),
-	    0);
-	w->frontend.phase = IPC_RUN;
-	k->frontend.message = frontend_message;
-	k->frontend.ended = never;
-	k->frontend.arg = k;
-	assert_int_equal(port_open(&k->frontend, &k->loop, fds[1], CH_frontend_store,
-			     ROOM_STORE, ROOM_FRONTEND, IPC_RUN),
-	    0);
+	peer_open(k, &k->frontend, &w->frontend, CH_frontend_store, ROOM_FRONTEND,
+	    frontend_message);
 	sh(w->f, 0, "python3 tests/store/many.py @D/G 3 2 files");
 	*state = w;
 	return 0;
@@ -124,38 +102,6 @@ teardown(void **state)
 	fd_close(&k->inotify);
 	free(w);
 	return fixture_free(&f);
-}
-
-static void
-spin_over(struct loop_timer *t)
-{
-	loop_quit(t->arg);
-}
-
-static void
-spin(struct world *w, unsigned ms)
-{
-	struct loop_timer t = {.fired = spin_over, .arg = &w->k.loop};
-
-	w->k.loop.quit = false;
-	loop_timer_set(&w->k.loop, &t, ms);
-	assert_int_equal(loop_run(&w->k.loop), 0);
-	loop_timer_clear(&w->k.loop, &t);
-}
-
-static bool
-hear(struct world *w, struct ipc_msg *m, unsigned ms)
-{
-	const char *why;
-
-	for (uint64_t end = loop_now() + ms; loop_now() <= end;) {
-		int r = chan_recv(&w->frontend, m, &why);
-		if (r == 0)
-			return true;
-		assert_int_equal(r, CHAN_EMPTY);
-		spin(w, 2);
-	}
-	return false;
 }
 
 static void
@@ -243,7 +189,7 @@ batch_hear(struct world *w, struct batch *b, unsigned ms)
 	struct ipc_msg m;
 
 	*b = (struct batch){0};
-	while (hear(w, &m, ms)) {
+	while (hear(&w->k, &w->frontend, &m, ms)) {
 		batch_take(b, &m);
 		if (m.type != MSG_cache_end)
 			continue;
@@ -265,7 +211,7 @@ quiet(struct world *w, unsigned ms)
 {
 	struct ipc_msg m;
 
-	if (hear(w, &m, ms))
+	if (hear(&w->k, &w->frontend, &m, ms))
 		fail_msg("a message %x that says nothing new", m.type);
 }
 
@@ -395,7 +341,7 @@ test_token(void **state)
 	assert_non_null(v);
 	assert_int_equal(v->images.n, 3);
 	/* Kept only as long as somebody asks. */
-	spin(w, 2300);
+	spin(&w->k, 2300);
 	watch_view(&w->k, &e);
 }
 
@@ -423,7 +369,7 @@ break_one(struct world *w, const char *code, const char *why)
 	w->n_logged = 0;
 	tell(w, &m);
 	do {
-		assert_true(hear(w, &m, 1000));
+		assert_true(hear(&w->k, &w->frontend, &m, 1000));
 		rows += m.type == MSG_image;
 	} while (m.type != MSG_done);
 	assert_int_equal(m.done.code, ERR_OK);
@@ -470,17 +416,17 @@ test_broken_is_logged_once(void **state)
 	EDIT(w, "images[1][\"names\"] = [\"BAD\"]; images[2][\"id\"] = \"odd\"");
 	filled(w, 1, 2);
 	assert_int_equal(w->n_logged, 0); /* it may be in the making */
-	spin(w, 3300);
+	spin(&w->k, 3300);
 	assert_int_equal(w->n_logged, 2);
 	EDIT(w, "images[0][\"names\"].append(\"a.b/c:d\")");
 	batch_expect(w, &b);
 	assert_false(only(&b, 0)->gone);
 	assert_int_equal(b.end.broken, 2);
 	batch_free(&b);
-	spin(w, 3300);
+	spin(&w->k, 3300);
 	assert_int_equal(w->n_logged, 2);
 	EDIT(w, "images[1][\"names\"] = [\"WORSE\"]");
-	spin(w, 3600);
+	spin(&w->k, 3600);
 	assert_int_equal(w->n_logged, 3);
 	EDIT(w, "images[1][\"names\"] = [\"a.b/good:1\"]");
 	batch_expect(w, &b);
@@ -562,7 +508,7 @@ test_damage(void **state)
 		assert_non_null(strstr(w->logged[0], "damaged"));
 		struct ipc_msg q = IPC_MSG(images, .req = 5);
 		tell(w, &q);
-		assert_true(hear(w, &m, 1000));
+		assert_true(hear(&w->k, &w->frontend, &m, 1000));
 		assert_int_equal(m.type, MSG_done);
 		assert_int_equal(m.done.code, ERR_CONTENT);
 		/* Mended with one change more. */
@@ -623,7 +569,7 @@ test_no_locks(void **state)
 	struct ipc_msg m = IPC_MSG(check_store, .req = 1);
 	tell(w, &m);
 	do {
-		assert_true(hear(w, &m, 2000));
+		assert_true(hear(&w->k, &w->frontend, &m, 2000));
 	} while (m.type != MSG_done);
 	/* The record was taken away, its documents and layers were not; all of them are
 	 * younger than ten seconds. */
@@ -650,7 +596,7 @@ test_own_changes(void **state)
 	assert_false(lines_have(buf_span(&only(&b, 0)->names),
 	    span_str("registry0.example.com/team0/service-0:latest")));
 	batch_free(&b);
-	assert_true(hear(w, &m, 1000));
+	assert_true(hear(&w->k, &w->frontend, &m, 1000));
 	assert_int_equal(m.type, MSG_done);
 	assert_int_equal(m.done.code, ERR_OK);
 	EDIT(w, "images[0][\"names\"] = [\"h.io/a:1\", \"h.io/b:2\", \"h.io/c:3\"]");
@@ -663,7 +609,7 @@ test_own_changes(void **state)
 	assert_false(b.done);
 	assert_true(only(&b, 0)->gone);
 	batch_free(&b);
-	assert_true(hear(w, &m, 1000));
+	assert_true(hear(&w->k, &w->frontend, &m, 1000));
 	assert_int_equal(m.type, MSG_done);
 	assert_int_equal(m.done.code, ERR_OK);
 	quiet(w, 100);
@@ -686,7 +632,7 @@ test_in_use(void **state)
 	put_file(w->f, "G/overlay-containers/volatile-containers.json", text);
 	struct ipc_msg rm = IPC_MSG(remove, .req = 2, .ref = span_str(id), .force = 1);
 	tell(w, &rm);
-	assert_true(hear(w, &m, 2000));
+	assert_true(hear(&w->k, &w->frontend, &m, 2000));
 	assert_int_equal(m.type, MSG_done);
 	assert_int_equal(m.done.code, ERR_IN_USE);
 	assert_true(span_to_str(m.done.text, text, sizeof(text)));
@@ -751,7 +697,7 @@ check_ends(struct world *w, unsigned rows, enum err_class code, const char *text
 	unsigned n = 0;
 
 	tell(w, &m);
-	while (hear(w, &m, 5000) && m.type == MSG_check_row) {
+	while (hear(&w->k, &w->frontend, &m, 5000) && m.type == MSG_check_row) {
 		assert_int_equal(m.check_row.req, 9);
 		n++;
 	}
@@ -778,11 +724,11 @@ test_check(void **state)
 	/* Four at once; a fifth is told to wait. */
 	for (unsigned i = 0; i < 5; i++)
 		check_begin(&w->k, i);
-	assert_true(hear(w, &m, 1000));
+	assert_true(hear(&w->k, &w->frontend, &m, 1000));
 	assert_int_equal(m.type, MSG_done);
 	assert_int_equal(m.done.req, 4);
 	assert_int_equal(m.done.code, ERR_INTERNAL);
-	spin(w, 50);
+	spin(&w->k, 50);
 	assert_null(w->k.checks);
 }
 
