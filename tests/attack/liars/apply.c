@@ -29,19 +29,6 @@ more_bytes(struct chan *c, struct ipc_msg *m)
 }
 
 static bool
-nothing(struct chan *c, struct ipc_msg *m)
-{
-	return false;
-}
-
-static bool
-twice(struct chan *c, struct ipc_msg *m)
-{
-	liar_say(c, m);
-	return true;
-}
-
-static bool
 then_fail(struct chan *c, struct ipc_msg *m)
 {
 	liar_say(c, m);
@@ -217,16 +204,16 @@ __wrap_apply_remove(int root, uint64_t *removed, struct err *err)
 
 const struct lie liar_lies[] = {
     {"more-bytes", MSG_applied, more_bytes},
-    {"nothing-said", MSG_applied, nothing},
-    {"twice", MSG_applied, twice},
+    {"nothing-said", MSG_applied, liar_silent},
+    {"twice", MSG_applied, liar_twice},
     {"then-fail", MSG_applied, then_fail},
     {"checked-instead", MSG_applied, checked_instead},
     {"erased-instead", MSG_applied, erased_instead},
     {"untar-opaque", MSG_applied, opaque_early},
     {"failed-without-class", MSG_applied, failed_without_class},
     {"wants-rooms", MSG_applied, wants_rooms},
-    {"check-nothing-said", MSG_checked, nothing},
-    {"check-twice", MSG_checked, twice},
+    {"check-nothing-said", MSG_checked, liar_silent},
+    {"check-twice", MSG_checked, liar_twice},
     {"check-then-fail", MSG_checked, then_fail},
     {"opaque-socket", MSG_checked, opaque_socket},
     {"opaque-file", MSG_checked, opaque_file},

@@ -149,13 +149,6 @@ index_elsewhere(struct chan *c, struct ipc_msg *m)
 }
 
 static bool
-twice(struct chan *c, struct ipc_msg *m)
-{
-	liar_say(c, m);
-	return true;
-}
-
-static bool
 two_kinds(struct chan *c, struct ipc_msg *m)
 {
 	liar_say(c, m);
@@ -164,23 +157,10 @@ two_kinds(struct chan *c, struct ipc_msg *m)
 }
 
 static bool
-then_crash(struct chan *c, struct ipc_msg *m)
-{
-	liar_say(c, m);
-	abort();
-}
-
-static bool
 then_fail(struct chan *c, struct ipc_msg *m)
 {
 	liar_say(c, m);
 	_exit(3);
-}
-
-static bool
-nothing(struct chan *c, struct ipc_msg *m)
-{
-	return false;
 }
 
 static bool
@@ -307,12 +287,12 @@ const struct lie liar_lies[] = {
     {"index-is-config", MSG_index_answer, config_instead},
     {"index-is-manifest", MSG_index_answer, manifest_instead},
     {"index-elsewhere", MSG_index_answer, index_elsewhere},
-    {"twice", MSG_manifest_answer, twice},
+    {"twice", MSG_manifest_answer, liar_twice},
     {"two-kinds", MSG_manifest_answer, two_kinds},
-    {"config-twice", MSG_config_answer, twice},
-    {"then-crash", MSG_manifest_answer, then_crash},
+    {"config-twice", MSG_config_answer, liar_twice},
+    {"then-crash", MSG_manifest_answer, liar_then_crash},
     {"then-fail", MSG_config_answer, then_fail},
-    {"nothing", MSG_config_answer, nothing},
+    {"nothing", MSG_config_answer, liar_silent},
     {"garbage", MSG_manifest_answer, garbage},
     {"with-fd", MSG_manifest_answer, with_fd},
     {"failed-without-class", MSG_manifest_answer, failed_without_class},

@@ -167,13 +167,6 @@ claim_no_layer(struct chan *c, struct ipc_msg *m)
 }
 
 static bool
-claim_twice(struct chan *c, struct ipc_msg *m)
-{
-	liar_say(c, m);
-	return true;
-}
-
-static bool
 sends_token(struct chan *c, struct ipc_msg *m)
 {
 	struct ipc_msg lie = IPC_MSG(token, .secret = span_str("a token for somebody"));
@@ -292,7 +285,7 @@ const struct lie liar_lies[] = {
     {"claim-other-pull", MSG_claim, claim_other_pull},
     {"claim-other-layer", MSG_claim, claim_other_layer},
     {"claim-no-layer", MSG_claim, claim_no_layer},
-    {"claim-twice", MSG_claim, claim_twice},
+    {"claim-twice", MSG_claim, liar_twice},
     {"sends-token", MSG_document, sends_token},
     {"wants-rooms", MSG_document, wants_rooms},
     {"ends-all", MSG_document, ends_all},

@@ -47,13 +47,6 @@ other_pin(struct chan *c, struct ipc_msg *m)
 }
 
 static bool
-twice(struct chan *c, struct ipc_msg *m)
-{
-	liar_say(c, m);
-	return true;
-}
-
-static bool
 other_cancels(struct chan *c, struct ipc_msg *m)
 {
 	struct ipc_msg lie = IPC_MSG(cancel, .pull = 0, .text = span_str("no"));
@@ -207,13 +200,6 @@ many_fetchers(struct chan *c, struct ipc_msg *m)
 	return true;
 }
 
-static bool
-same_fetcher(struct chan *c, struct ipc_msg *m)
-{
-	liar_say(c, m);
-	return true;
-}
-
 /* The secret that a file holds for the host in liar_text(), to the registry of the pull.
  */
 static bool
@@ -295,7 +281,7 @@ const struct lie liar_lies[] = {
     {"short-name", MSG_pull, short_name},
     {"unpinned", MSG_pull, unpinned},
     {"other-pin", MSG_pull, other_pin},
-    {"twice", MSG_pull, twice},
+    {"twice", MSG_pull, liar_twice},
     {"other-cancels", MSG_pull, other_cancels},
     {"many-pulls", MSG_pull, many_pulls},
     {"many-questions", MSG_pull, many_questions},
@@ -310,7 +296,7 @@ const struct lie liar_lies[] = {
     {"many-status", MSG_pull, many_status},
     {"metadata", MSG_want_fetch, metadata},
     {"many-fetchers", MSG_want_fetch, many_fetchers},
-    {"same-fetcher", MSG_want_fetch, same_fetcher},
+    {"same-fetcher", MSG_want_fetch, liar_twice},
     {"steals", 0, steals},
     {"steals-token", 0, steals_token},
     {"ends-all", 0, NULL},

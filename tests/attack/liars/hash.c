@@ -33,26 +33,6 @@ other_diff_size(struct chan *c, struct ipc_msg *m)
 	return true;
 }
 
-static bool
-twice(struct chan *c, struct ipc_msg *m)
-{
-	liar_say(c, m);
-	return true;
-}
-
-static bool
-then_crash(struct chan *c, struct ipc_msg *m)
-{
-	liar_say(c, m);
-	abort();
-}
-
-static bool
-nothing(struct chan *c, struct ipc_msg *m)
-{
-	return false;
-}
-
 /* With the ring to the applier only just made. */
 static bool
 early(struct chan *c, struct ipc_msg *m)
@@ -88,9 +68,9 @@ const struct lie liar_lies[] = {
     {"other-diff-id", MSG_hashed, other_diff_id},
     {"other-size", MSG_hashed, other_size},
     {"other-diff-size", MSG_hashed, other_diff_size},
-    {"twice", MSG_hashed, twice},
-    {"then-crash", MSG_hashed, then_crash},
-    {"nothing", MSG_hashed, nothing},
+    {"twice", MSG_hashed, liar_twice},
+    {"then-crash", MSG_hashed, liar_then_crash},
+    {"nothing", MSG_hashed, liar_silent},
     {"early", MSG_apply_ring, early},
     {"failed-without-class", MSG_hashed, failed_without_class},
     {"plays-applier", MSG_hashed, plays_applier},

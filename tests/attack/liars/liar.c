@@ -72,6 +72,26 @@ liar_chan(enum ipc_channel kind)
 	return chans[kind];
 }
 
+bool
+liar_twice(struct chan *c, struct ipc_msg *m)
+{
+	liar_say(c, m);
+	return true;
+}
+
+bool
+liar_silent(struct chan *c, struct ipc_msg *m)
+{
+	return false;
+}
+
+bool
+liar_then_crash(struct chan *c, struct ipc_msg *m)
+{
+	liar_say(c, m);
+	abort();
+}
+
 void
 liar_say_raw(struct chan *c, const void *p, size_t n, const int *fds, unsigned nfds)
 {

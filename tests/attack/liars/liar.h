@@ -35,6 +35,11 @@ struct chan *liar_chan(enum ipc_channel kind);
  * care. */
 void liar_say(struct chan *c, const struct ipc_msg *m);
 
+/* Lies of several rooms: the message twice; not at all; and then a crash. */
+bool liar_twice(struct chan *c, struct ipc_msg *m);
+bool liar_silent(struct chan *c, struct ipc_msg *m);
+bool liar_then_crash(struct chan *c, struct ipc_msg *m);
+
 /* One packet as it is. */
 void liar_say_raw(struct chan *c, const void *p, size_t n, const int *fds, unsigned nfds);
 

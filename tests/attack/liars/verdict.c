@@ -68,12 +68,6 @@ then_fail(struct chan *c, struct ipc_msg *m)
 }
 
 static bool
-nothing(struct chan *c, struct ipc_msg *m)
-{
-	return false;
-}
-
-static bool
 plays_document(struct chan *c, struct ipc_msg *m)
 {
 	struct ipc_msg lie = IPC_MSG(index_answer, .size = 1);
@@ -95,13 +89,6 @@ static bool
 reads_crash(struct chan *c, struct ipc_msg *m)
 {
 	abort();
-}
-
-static bool
-reads_twice(struct chan *c, struct ipc_msg *m)
-{
-	liar_say(c, m);
-	return true;
 }
 
 static bool
@@ -143,15 +130,15 @@ const struct lie liar_lies[] = {
     {"twice", MSG_verdict, twice},
     {"then-crash", MSG_verdict, then_crash},
     {"then-fail", MSG_verdict, then_fail},
-    {"nothing", MSG_verdict, nothing},
+    {"nothing", MSG_verdict, liar_silent},
     {"plays-document", MSG_verdict, plays_document},
     {"accepts-half", MSG_verdict, accepts_half},
     {"reads-crash", MSG_policy_read, reads_crash},
-    {"reads-twice", MSG_policy_read, reads_twice},
+    {"reads-twice", MSG_policy_read, liar_twice},
     {"reads-settings", MSG_policy_read, reads_settings},
     {"reads-secrets", MSG_policy_read, reads_secrets},
     {"reads-logs", MSG_policy_read, reads_logs},
-    {"reads-nothing", MSG_policy_read, nothing},
+    {"reads-nothing", MSG_policy_read, liar_silent},
     {0},
 };
 
