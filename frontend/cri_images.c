@@ -13,19 +13,13 @@
 #define STREAM_IMAGES 3000
 #define STREAM_BYTES MiB(2)
 
-static size_t
-message_limit(const struct frontend *f)
-{
-	return f->max_message ? f->max_message : LIMIT_GRPC_MESSAGE_DEFAULT;
-}
-
 /* ---- ListImages, StreamImages ---- */
 
 static void
 send_stream(struct op *op)
 {
 	struct frontend *f = op->f;
-	size_t next = 0, at = 0, most = message_limit(f) / 2;
+	size_t next = 0, at = 0, most = frontend_message_max(f) / 2;
 	struct blob *list = cache_list(f);
 
 	if (!list) {

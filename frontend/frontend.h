@@ -46,6 +46,13 @@ struct frontend {
 	uint64_t restarts;    /* of this room, for the metrics */
 };
 
+/* Bytes of one gRPC message, request or answer. */
+static inline size_t
+frontend_message_max(const struct frontend *f)
+{
+	return f->max_message ? f->max_message : LIMIT_GRPC_MESSAGE_DEFAULT;
+}
+
 /* The next number; never 0. */
 uint64_t frontend_next_id(struct frontend *f);
 

@@ -47,14 +47,6 @@ rpc_of(struct h2_stream *s)
 	return (struct rpc *)s;
 }
 
-static size_t
-message_max(const struct rpc *r)
-{
-	size_t max = r->call.f->max_message;
-
-	return max ? max : LIMIT_GRPC_MESSAGE_DEFAULT;
-}
-
 /* ---- the answer ---- */
 
 static void
@@ -181,10 +173,10 @@ call_send(struct call *c, struct blob *b, size_t at, size_t n)
 	assert(n <= b->n && at <= b->n - n);
 	if (r->state != RPC_RUNNING || r->refusal.code != GRPC_OK)
 		return;
-	if (n > message_max(r)) {
+	if (n > frontend_message_max(r->call.f)) {
 		grpc_refuse(&r->refusal, GRPC_RESOURCE_EXHAUSTED,
 		    "the answer has %zu bytes, the limit is %zu (max_message)", n,
-		    message_max(r));
+		    frontend_message_max(r->call.f));
 		return;
 	}
 	struct piece *p = calloc(1, sizeof(*p));
@@ -349,7 +341,7 @@ rpc_data(struct h2_stream *s, struct span bytes)
 
 	if (r->state != RPC_BODY)
 		return;
-	grpc_body_add(&r->body, bytes, message_max(r), &no);
+	grpc_body_add(&r->body, bytes, frontend_message_max(r->call.f), &no);
 	if (no.code != GRPC_OK)
 		rpc_answer(r, "200", no.code, no.text);
 }

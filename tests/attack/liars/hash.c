@@ -2,7 +2,6 @@
  * digests, but it is not told which ones are wanted. */
 #include "tests/attack/liars/liar.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 static bool
