@@ -5,29 +5,7 @@
 #define BULKHEAD_FRONTEND_CACHE_H
 
 #include "frontend/call.h"
-#include "frontend/cri_codec.h"
-
-/* One image. Valid until the next cache_end, so: until the caller returns to the loop. */
-struct image {
-	uint8_t id[32];
-	char hex[65];
-	bool described; /* user and annotations are known */
-	bool pinned;
-	uint64_t size; /* never 0 */
-	struct span user, annotations;
-	/* Normalised and sorted: repo:tag first, then repo@digest. */
-	struct span *names;
-	size_t n_tags, n_digests;
-	/* The cache's own. */
-	struct image *staged;
-	size_t order;
-	bool gone;
-	char *raw, *text;
-	size_t raw_n;
-	struct image_name *index;
-	uint8_t *packed;
-	size_t packed_n;
-};
+#include "frontend/image.h"
 
 struct cache_totals {
 	uint64_t generation, broken, images, layers, bytes, total, free, inodes,
@@ -65,9 +43,6 @@ void cache_forget(struct frontend *f, struct cache_waiter *w);
  * ERR_NOT_FOUND, or ERR_USAGE when text is no reference or means more than one image. */
 const struct image *cache_find(struct frontend *f, struct span text, struct err *e);
 const struct image *cache_find_id(struct frontend *f, const uint8_t id[32]);
-
-/* What clients are told of an image; the spec with the annotations on demand. */
-void cache_describe(const struct image *image, bool with_spec, struct cri_image *out);
 
 /* The answer to ListImages: one blob that all share, made once after each change; the
  * caller unrefs it. NULL when memory is short. */

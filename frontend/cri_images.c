@@ -104,7 +104,7 @@ status_answer(struct op *op)
 	struct cri_image view;
 
 	if (im)
-		cache_describe(im, true, &view);
+		image_describe(im, true, &view);
 	op_answer(op, cri_pack_status(im ? &view : NULL,
 			  im ? span_of(op->info, op->info_n) : span_of(NULL, 0)));
 }

@@ -267,7 +267,7 @@ test_names(void **state)
 	struct err e = {0};
 	const struct image *im = cache_find(&world->f, span_str("011"), &e);
 	assert_non_null(im);
-	cache_describe(im, false, &view);
+	image_describe(im, false, &view);
 	assert_int_equal(view.n_tags, 3);
 	assert_span(view.tags[0], "a.test/a:1");
 	assert_span(view.tags[1], "a.test/b:1");
@@ -333,7 +333,7 @@ test_users(void **state)
 		tell_end();
 		const struct image *im = cache_find(&world->f, span_str("aa1"), &e);
 		assert_non_null(im);
-		cache_describe(im, true, &view);
+		image_describe(im, true, &view);
 		if (view.has_uid != users[i].has_uid ||
 		    (view.has_uid && view.uid != users[i].uid))
 			fail_msg("%s: uid %ld", users[i].user, (long)view.uid);

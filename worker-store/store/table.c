@@ -253,13 +253,6 @@ record_parse(struct record *r, enum table_kind kind, struct json_iter *it)
 	return NULL;
 }
 
-static int
-span_order(struct span a, struct span b)
-{
-	int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
-	return c ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 /* Big-endian, so that it sorts as the bytes do. */
 static uint64_t
 head_of(struct span id)
@@ -276,7 +269,7 @@ key_order(
 {
 	if (head != key->head)
 		return head < key->head ? -1 : 1;
-	return span_order(id, rec[key->at].id);
+	return span_compare(id, rec[key->at].id);
 }
 
 static int
