@@ -57,6 +57,18 @@ rooms_orphan(struct supervisor *s, unsigned askers)
 	}
 }
 
+/* It has done nothing yet that would have to be cleared away; but a daemon's may follow
+ * one that was killed: then it is told at its HELLO to clear away what that one left. */
+static void
+stop_young_store(struct supervisor *s)
+{
+	s->sweeping = true;
+	if (s->settings.embedded)
+		room_kill(s->store);
+	else
+		s->stopping = false; /* as store_sweep_start has it */
+}
+
 void
 supervisor_stop(struct supervisor *s, int exit_code)
 {
@@ -75,10 +87,8 @@ supervisor_stop(struct supervisor *s, int exit_code)
 		loop_quit(&s->loop);
 	else if (s->store->ready)
 		port_send(&s->store->control, &m);
-	else { /* it has done nothing yet that would have to be cleared away */
-		s->sweeping = true;
-		room_kill(s->store);
-	}
+	else
+		stop_young_store(s);
 }
 
 void

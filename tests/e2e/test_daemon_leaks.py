@@ -79,7 +79,7 @@ def reloads_and_restarts(t):
         for i in range(kills):
             server.rate = 20000
             pull = client.begin_pull(ref)
-            until(t, "a layer's rooms", lambda: daemon.rooms("inflate"))
+            daemon.layers_flow()
             name = ("hash", "fetch", "apply", "inflate")[i % 4]
             daemon.kill_room(name)
             t.ok(pull.exception() is not None, "the pull over the end of", name)

@@ -103,8 +103,7 @@ def rooms_of_a_pull_killed(t):
     server.rate = 20000
     for name in ("fetch", "hash", "inflate", "apply"):
         pull = client.begin_pull(ref)
-        until(t, "layers' rooms", lambda: all(
-            len(node.rooms(n)) > 1 for n in ("hash", "inflate", "apply")))
+        node.layers_flow()
         node.kill_room(name)
         code, text = ended(pull)
         t.ok(code not in ("OK", "DEADLINE_EXCEEDED", "CANCELLED") and text, name, code, text)
@@ -169,6 +168,20 @@ def sigterm_with_calls_in_flight(t):
     node.start()
     client.when_there()
     t.eq(client.pull(ref), image.id, "started again")
+
+
+@test
+def stopped_while_the_store_comes_again(t):
+    """What the dead store left goes all the same, however far the next one has come."""
+    for turn in range(24):
+        node = Node(t)
+        dead = set(node.rooms("store"))
+        node.kill_room("store")
+        if turn:
+            until(t, "another store", lambda: set(node.rooms("store")) - dead)
+            time.sleep(turn / 1000)
+        node.stop(0 if turn else None)  # a store that dies while it stops is a failure
+        t.eq(node.store.staging(), [], "staging left, turn %d" % turn)
 
 
 @test

@@ -136,6 +136,14 @@ class Node:
                 found[pid] = comm
         return found
 
+    def layers_flow(self, seconds=10):
+        """Waits for rooms of two layers: the small base of an image may just have ended, so that
+        the end of its rooms would hurt nobody; two such layers there are not."""
+        deadline = time.monotonic() + seconds
+        while any(len(self.rooms(n)) < 2 for n in ("hash", "inflate", "apply")):
+            self.t.ok(time.monotonic() < deadline, "no rooms of two layers:", self.rooms())
+            time.sleep(0.005)
+
     def nothing_left(self, seconds=10):
         """No staging and no room of a pull, soon."""
         deadline = time.monotonic() + seconds

@@ -1,6 +1,6 @@
 /* The store's lock files: whole-file record locks, which exclude the classic POSIX locks
- * that podman, CRI-O and the rest take (research: storage format 4.1), but belong to the
- * open file and so do not vanish when another descriptor of the file is closed.
+ * that podman, CRI-O and the rest take, but belong to the open file and so do not vanish
+ * when another descriptor of the file is closed.
  *
  * Never the blocking call: podman 4.3.1 holds layers.lock through a whole extraction, and
  * this room has other work. A hold is tried again until it has everything it wants. */

@@ -72,7 +72,8 @@ room_stop(const char *why)
 		return;
 	room.stopping = true;
 	pulls_end(&room, why);
-	if (room.sweep.queued && !room.sweep_only)
+	/* Others' locks are not waited for: then the next store clears away. */
+	if (room.sweep.queued && room.sweep.want && !room.sweep_only)
 		job_cancel(&room.sweep);
 	loop_timer_set(&room.loop, &room.stop_timer, STOP_MS);
 	loop_timer_set(&room.loop, &room.reap_timer, 1);
