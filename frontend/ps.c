@@ -125,8 +125,7 @@ wait_reason(const struct pull *p, const struct sum *s, char *text, size_t cap)
 	else if (silent_request(p))
 		snprintf(text, cap, "the first byte of an answer");
 	else if (s->waiting && !s->wanted)
-		snprintf(text, cap, "a layer slot: %d layers of all pulls at once",
-		    LIMIT_LAYERS_IN_FLIGHT_ALL);
+		snprintf(text, cap, "a layer slot (max_parallel_layers)");
 	else if (s->wanted)
 		snprintf(text, cap, "layers being unpacked and checked");
 	else

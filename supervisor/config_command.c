@@ -185,6 +185,12 @@ warn_all(const struct settings *s)
 	if (s->max_pulls_namespace > s->max_pulls)
 		warn(s, KEY_max_parallel_pulls_per_namespace,
 		    "more than max_parallel_pulls: has no effect");
+	if (s->max_layers_pull > s->max_layers &&
+	    s->from[KEY_max_parallel_layers_per_pull] != SOURCE_DEFAULT)
+		warn(s, KEY_max_parallel_layers_per_pull,
+		    "more than max_parallel_layers: has no effect");
+	if (s->durability == DURABILITY_NONE)
+		warn(s, KEY_durability, "a power loss may damage the store");
 	if (s->max_layer > s->max_image)
 		warn(s, KEY_max_layer_bytes, "more than max_image_bytes: has no effect");
 	if (strstr(s->pinned, "*\n") == s->pinned || strstr(s->pinned, "\n*\n"))

@@ -101,7 +101,9 @@ rooms_tell(struct supervisor *s)
 {
 	struct ipc_msg m = IPC_MSG(reload_store, .max_layer = s->settings.max_layer,
 	    .max_image = s->settings.max_image, .policy_file = span_str(s->policy.path),
-	    .pins = span_str(s->settings.pins));
+	    .pins = span_str(s->settings.pins), .max_layers = s->settings.max_layers,
+	    .max_layers_pull = s->settings.max_layers_pull,
+	    .durability = s->settings.durability);
 
 	memcpy(m.reload_store.policy, s->policy.sha256, sizeof(m.reload_store.policy));
 	if (s->store && s->store->ready)

@@ -21,6 +21,7 @@ const struct setting settings_table[KEY_COUNT] = {
 const char *const level_words[LEVELS] = {SETTING_WORD_LEVELS};
 const unsigned levels[LEVELS] = {3, 4, 6, 7};
 const char *const format_words[2] = {SETTING_WORD_FORMATS};
+const char *const durability_words[2] = {SETTING_WORD_DURABILITIES};
 
 static void *
 place(struct settings *s, const struct setting *set)
@@ -119,6 +120,11 @@ keep(struct settings *s, const struct setting *set, struct span value)
 		i = word_index(format_words, ARRAY_LEN(format_words), value);
 		if (i >= 0)
 			*(enum log_format *)dst = (enum log_format)i;
+		return i < 0 ? i : 0;
+	case SETTING_DURABILITY:
+		i = word_index(durability_words, ARRAY_LEN(durability_words), value);
+		if (i >= 0)
+			*(enum durability *)dst = (enum durability)i;
 		return i < 0 ? i : 0;
 	case SETTING_NAMES:
 		return keep_degraded(dst, value);

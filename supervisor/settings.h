@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "common/base/limits.h"
+#include "common/ipc/values.h"
 #include "supervisor/dropins.h"
 #include "supervisor/secrets.h"
 
@@ -36,6 +37,7 @@ struct settings {
 	char storage[LIMIT_PATH + 1];
 	char insecure[16385]; /* a line each */
 	uint64_t max_layer, max_image;
+	enum durability durability;
 	uint64_t uid_base;
 	unsigned allow_degraded;
 	/* The daemon's. Paths of sockets; "" = none. */
@@ -47,6 +49,8 @@ struct settings {
 	char pins[16385]; /* both: patterns, a line each */
 	uint64_t max_pulls;
 	uint64_t max_pulls_namespace; /* 0 = no limit of its own */
+	uint64_t max_layers;	      /* in flight, of all pulls */
+	uint64_t max_layers_pull;     /* of one */
 	uint64_t progress_seconds;    /* 0 = off */
 	uint64_t max_message;	      /* bytes of a gRPC message */
 	/* Who decided what. */

@@ -21,6 +21,7 @@ extern const struct setting settings_table[KEY_COUNT];
 extern const char *const level_words[LEVELS];
 extern const unsigned levels[LEVELS]; /* syslog's, of each word */
 extern const char *const format_words[2];
+extern const char *const durability_words[2];
 
 /* The index of value among the words, or -EINVAL. */
 int word_index(const char *const *words, size_t n, struct span value);

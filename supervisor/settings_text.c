@@ -116,6 +116,10 @@ settings_text(const struct settings *s, enum setting_id key, char *dst, size_t c
 	case SETTING_FORMAT:
 		put_quoted(&t, span_str(format_words[*(const enum log_format *)value]));
 		break;
+	case SETTING_DURABILITY:
+		put_quoted(
+		    &t, span_str(durability_words[*(const enum durability *)value]));
+		break;
 	case SETTING_NAMES:
 		features_degraded_text(*(const unsigned *)value, buf, sizeof(buf));
 		put_list(&t, buf, ',');
@@ -179,6 +183,7 @@ same(const struct settings *a, const struct settings *b, const struct setting *s
 	case SETTING_SECONDS:
 	case SETTING_LEVEL:
 	case SETTING_FORMAT:
+	case SETTING_DURABILITY:
 	case SETTING_NAMES:
 		return memcmp(x, y, set->size) == 0;
 	default:

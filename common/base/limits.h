@@ -140,9 +140,8 @@
 #define LIMIT_ARRIVAL_SECONDS (LIMIT_SLOW_SECONDS + 2 * LIMIT_FIRST_BYTE_SECONDS)
 
 /* Concurrency. */
-#define LIMIT_LAYERS_IN_FLIGHT 3     /* of one pull */
-#define LIMIT_LAYERS_IN_FLIGHT_ALL 8 /* of all pulls: three rooms each */
-#define LIMIT_PULLS 1024	     /* that the supervisor remembers at once */
-#define LIMIT_ROOMS 64		     /* alive at once, the size of a uid block */
+#define LIMIT_LAYERS_IN_FLIGHT 12 /* of all pulls: three rooms each */
+#define LIMIT_PULLS 1024	  /* that the supervisor remembers at once */
+#define LIMIT_ROOMS 64		  /* alive at once, the size of a uid block */
 
 #endif

@@ -6,23 +6,25 @@
 #include "common/base/span.h"
 
 enum setting_form {
-	SETTING_PATH,	  /* absolute */
-	SETTING_SOCKET,	  /* the same; in files also unix:///PATH */
-	SETTING_NUMBER,	  /* decimal */
-	SETTING_SECONDS,  /* decimal; in files also a text such as "1h30m" */
-	SETTING_LEVEL,	  /* one of setting_levels */
-	SETTING_FORMAT,	  /* one of setting_formats */
-	SETTING_PATTERN,  /* of image names */
-	SETTING_PATTERNS, /* this and the next: lists */
+	SETTING_PATH,	    /* absolute */
+	SETTING_SOCKET,	    /* the same; in files also unix:///PATH */
+	SETTING_NUMBER,	    /* decimal */
+	SETTING_SECONDS,    /* decimal; in files also a text such as "1h30m" */
+	SETTING_LEVEL,	    /* one of setting_levels */
+	SETTING_FORMAT,	    /* one of setting_formats */
+	SETTING_DURABILITY, /* one of setting_durabilities */
+	SETTING_PATTERN,    /* of image names */
+	SETTING_PATTERNS,   /* this and the next: lists */
 	SETTING_HOSTS,
 	SETTING_NAMES,
 };
 
 #define SETTING_LISTS(form) ((form) >= SETTING_PATTERNS)
 
-/* Their order is that of enum log_format; levels are syslog's. */
+/* Their order is that of enum log_format and enum durability; levels are syslog's. */
 #define SETTING_WORD_LEVELS "error", "warning", "info", "debug"
 #define SETTING_WORD_FORMATS "text", "json"
+#define SETTING_WORD_DURABILITIES "full", "none"
 
 /* "unix:///run/x.sock" and "/run/x.sock" alike: the path. */
 static inline struct span

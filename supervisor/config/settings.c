@@ -143,14 +143,28 @@ word_refused(enum setting_form form, struct span value)
 {
 	static const char *const levels[] = {SETTING_WORD_LEVELS};
 	static const char *const formats[] = {SETTING_WORD_FORMATS};
-	bool level = form == SETTING_LEVEL;
-	const char *const *words = level ? levels : formats;
+	static const char *const durabilities[] = {SETTING_WORD_DURABILITIES};
+	static const struct {
+		enum setting_form form;
+		const char *const *words;
+		size_t n;
+		const char *refusal;
+	} lists[] = {
+	    {SETTING_LEVEL, levels, ARRAY_LEN(levels),
+		"none of error, warning, info, debug"},
+	    {SETTING_FORMAT, formats, ARRAY_LEN(formats), "neither text nor json"},
+	    {SETTING_DURABILITY, durabilities, ARRAY_LEN(durabilities),
+		"neither full nor none"},
+	};
+	size_t at = 0;
 
-	for (size_t i = 0; i < (level ? ARRAY_LEN(levels) : ARRAY_LEN(formats)); i++) {
-		if (span_is(value, words[i]))
+	while (lists[at].form != form)
+		at++;
+	for (size_t i = 0; i < lists[at].n; i++) {
+		if (span_is(value, lists[at].words[i]))
 			return NULL;
 	}
-	return level ? "none of error, warning, info, debug" : "neither text nor json";
+	return lists[at].refusal;
 }
 
 static int
@@ -228,6 +242,7 @@ give_text(struct state *s, const struct setting *set, const struct toml_row *row
 		return give_path(s, set, row);
 	case SETTING_LEVEL:
 	case SETTING_FORMAT:
+	case SETTING_DURABILITY:
 		why = word_refused(set->form, text);
 		return why ? refuse_text(s, set, row, why) : give(s, set, text);
 	case SETTING_HOSTS:

@@ -170,12 +170,14 @@ def warnings(t):
     main = plain(t, "m.toml",
                  'policy = "/no/policy.json"\nauthfile = "%s"\ncert_dir = "/no/certs"\n'
                  'insecure_registries = ["a.b"]\nallow_degraded = ["seccomp"]\n'
-                 'pinned_images = ["*"]\nmax_parallel_pulls_per_namespace = 9\n' % auth)
+                 'pinned_images = ["*"]\nmax_parallel_pulls_per_namespace = 9\n'
+                 'max_parallel_layers_per_pull = 9\ndurability = "none"\n' % auth)
     result = config(t, "--validate", main)
     for key in ("policy", "authfile", "cert_dir", "insecure_registries", "allow_degraded",
-                "pinned_images", "max_parallel_pulls_per_namespace"):
+                "pinned_images", "max_parallel_pulls_per_namespace", "max_parallel_layers_per_pull",
+                "durability"):
         t.has(result.err, "warning: %s: %s: " % (main, key), key)
-    t.eq(len(result.err.splitlines()), 7, result.err)
+    t.eq(len(result.err.splitlines()), 9, result.err)
     os.chmod(auth, 0o600)
     main = plain(t, "n.toml", 'policy = "%s"\nauthfile = "%s"\n' % (t.session.policy, auth))
     t.eq(config(t, "--validate", main).err, "", "nothing to say")

@@ -11,6 +11,7 @@ from node import Node
 from test_cri import plain, refusal
 import mkimage
 import registry
+from tarmake import Tar
 
 SECRET = "canary-secret-4711"
 
@@ -285,6 +286,59 @@ def pulls_wait_their_turn(t):
           "waiting" in node.command("ps").out.lower() or all(p.done() for p in pulls), 5)
     t.eq([ended(p) for p in pulls], [("OK", i.id) for i in images], "answers")
     t.ok(most[0] <= 2, "at once:", most[0])
+
+
+def layered(seed, count):
+    """Layers of their own, as many."""
+    layers = []
+    for i in range(count):
+        tar = Tar()
+        tar.add("f%d" % i, b"%s %d" % (seed.encode(), i))
+        layers.append(mkimage.layer(tar))
+    return mkimage.Image(layers)
+
+
+@test
+def layers_wait_their_turn(t):
+    """Blobs are held by the registry: as many of a pull and of all pulls are asked for as the
+    configuration says, each other one when one of them has ended."""
+    server = t.scripted()
+    arrived, lock, turn = [], threading.Lock(), threading.Semaphore(0)
+
+    def held(s, request, answer):
+        with lock:
+            arrived.append(request.path)
+        turn.acquire(timeout=60)
+        return answer
+
+    def more(count, what):
+        """One blob more for each that is let go, never more."""
+        for _ in range(count):
+            turn.release()
+            until(t, what, lambda: len(arrived) > seen[0])
+            seen[0] += 1
+            t.eq(len(arrived), seen[0], what)
+
+    for settings, pulls, count, first in (
+            ({}, 1, 4, 3), ({}, 3, 3, 6),
+            ({"max_parallel_layers": 2}, 1, 3, 2), ({"max_parallel_layers_per_pull": 1}, 1, 3, 1)):
+        label = "slots%d-%d-" % (first, pulls)
+        node, seen = Node(t, **settings), [first]
+        images = [layered(label + str(i), count) for i in range(pulls)]
+        client = node.client()
+        with lock:
+            arrived.clear()
+        server.on("/blobs/(%s)" % "|".join(l.blob.digest for i in images for l in i.layers), held)
+        begun = [client.begin_pull(server.add(image, "cri/%s%d" % (label, i)))
+                 for i, image in enumerate(images)]
+        until(t, "%d layers" % first, lambda: len(arrived) >= first)
+        t.eq(len(arrived), first, label)
+        t.eq(len(node.rooms("hash")), first, "layers in flight " + label)
+        more(pulls * count - first, "the next layer " + label)
+        for _ in range(first):
+            turn.release()
+        t.eq([ended(p) for p in begun], [("OK", i.id) for i in images], "answers")
+        node.stop()
 
 
 @test

@@ -98,6 +98,7 @@ setup(void **state)
 	struct keeper *k = &w->k;
 	keeper_begin(k, w->f, reap);
 	k->max_layer = k->max_image = MiB(1);
+	k->max_layers = k->max_layers_pull = 3;
 	memset(w->policy, 9, sizeof(w->policy));
 	memcpy(k->policy, w->policy, sizeof(k->policy));
 	snprintf(k->graph_root, sizeof(k->graph_root), "%s/G", w->f->dir);

@@ -84,6 +84,9 @@ test_defaults(void **state)
 	assert_int_equal(s.uid_base, 1879113728);
 	assert_int_equal(s.max_pulls, 6);
 	assert_int_equal(s.max_pulls_namespace, 0);
+	assert_int_equal(s.max_layers, 6);
+	assert_int_equal(s.max_layers_pull, 3);
+	assert_int_equal(s.durability, DURABILITY_FULL);
 	assert_int_equal(s.progress_seconds, 0);
 	assert_int_equal(s.max_message, LIMIT_GRPC_MESSAGE_DEFAULT);
 	for (unsigned i = 0; i < KEY_COUNT; i++) {
@@ -368,12 +371,14 @@ test_changes(void **state)
 	settings_begin(&s);
 	says(0,
 	    "root = \"/1\"\npinned_images = [\"a\", \"b\\\"\"]\nmax_parallel_pulls = 2\n"
-	    "allow_degraded = [\"seccomp\", \"kernel\"]\npolicy = \"/\u00e4\"");
+	    "durability = \"none\"\nallow_degraded = [\"seccomp\", \"kernel\"]\npolicy = "
+	    "\"/\u00e4\"");
 	finish();
-	assert_int_equal(settings_changes(&t, &s, told, &out), 6);
+	assert_int_equal(settings_changes(&t, &s, told, &out), 7);
 	assert_string_equal(out.text.p,
 	    "root: \"/0\" -> \"/1\" (restart)\n"
 	    "policy: \"/etc/containers/policy.json\" -> \"/\\U000000e4\"\n"
+	    "durability: \"full\" -> \"none\"\n"
 	    "allow_degraded: [] -> [\"kernel\", \"seccomp\"] (restart)\n"
 	    "log_level: \"error\" -> \"info\"\n"
 	    "pinned_images: [\"a\"] -> [\"a\", \"b\\\"\"]\n"
@@ -383,7 +388,7 @@ test_changes(void **state)
 	assert_string_equal(s.graph_root, "/0");
 	assert_int_equal(s.allow_degraded, 0);
 	assert_int_equal(s.max_pulls, 2);
-	assert_int_equal(settings_changes(&t, &s, told, &out), 4);
+	assert_int_equal(settings_changes(&t, &s, told, &out), 5);
 	build_free(&out.text);
 }
 

@@ -22,11 +22,12 @@ struct apply_limits {
 	    bytes; /* of the uncompressed stream; also the sum of apparent file sizes */
 	uint64_t entries; /* of the archive, global headers included */
 	uint32_t depth;	  /* components of one name, at most LIMIT_PATH_DEPTH */
+	bool unsynced;	  /* of a check: the tree is not made durable */
 };
 
 #define APPLY_LIMITS_DEFAULT    \
 	((struct apply_limits){ \
-	    LIMIT_LAYER_DEFAULT, LIMIT_LAYER_ENTRIES, LIMIT_PATH_DEPTH})
+	    LIMIT_LAYER_DEFAULT, LIMIT_LAYER_ENTRIES, LIMIT_PATH_DEPTH, false})
 
 struct apply_owners {
 	uint32_t n;
@@ -75,7 +76,8 @@ struct apply_opaque {
 /* Checks an untarred tree against its side file, in a process that never saw the tar:
  * each file that tar-split will read must be beneath root, reached without symlinks,
  * regular and of the recorded size. Writes the finished .tar-split.gz to out (empty, at
- * offset 0), hands over the opaque directories, then makes root's file system durable.
+ * offset 0), hands over the opaque directories, then makes root's file system durable,
+ * unless limits->unsynced.
  * side is read from its start. 0, or negative with *err filled: then out holds nothing of
  * use. */
 int apply_check(int root, int side, int out, const struct apply_opaque *opaque,

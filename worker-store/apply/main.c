@@ -173,8 +173,9 @@ run_untar(int root)
 	if (r != 0)
 		return r;
 	FD_AUTO side = ipc_msg_take_fd(&m, 0);
-	struct apply_limits limits = {
-	    m.untar.max_bytes, m.untar.max_entries, LIMIT_PATH_DEPTH};
+	struct apply_limits limits = {.bytes = m.untar.max_bytes,
+	    .entries = m.untar.max_entries,
+	    .depth = LIMIT_PATH_DEPTH};
 	if (apply_untar(root, side, &source, &limits, &s.result, &e) < 0) {
 		if (s.broken)
 			let_others_speak();
@@ -222,7 +223,10 @@ run_check(int root)
 	FD_AUTO side = ipc_msg_take_fd(&m, 0);
 	FD_AUTO out = ipc_msg_take_fd(&m, 1);
 	uint64_t bytes = m.check.bytes;
-	struct apply_limits limits = {bytes, LIMIT_LAYER_ENTRIES, LIMIT_PATH_DEPTH};
+	struct apply_limits limits = {.bytes = bytes,
+	    .entries = LIMIT_LAYER_ENTRIES,
+	    .depth = LIMIT_PATH_DEPTH,
+	    .unsynced = m.check.durability == DURABILITY_NONE};
 	r = apply_check(root, side, out, &opaque, &limits, &s.result, &e);
 	if (r == 0 && s.result.bytes != bytes)
 		r = err_set(&e, ERR_CONTENT,

@@ -48,8 +48,9 @@ stage_items(const struct image_plan *p, int dir, struct err *e)
 		if (r < 0)
 			return err_errno(e, -r, "cannot write an image's documents");
 	}
-	return fsync(dir) < 0 ? err_errno(e, errno, "cannot sync an image's documents")
-			      : 0;
+	return disk_sync(dir) < 0
+		   ? err_errno(e, errno, "cannot sync an image's documents")
+		   : 0;
 }
 
 int
@@ -278,7 +279,7 @@ publish_layers(struct commit *c)
 		return 0;
 	const int dirs[] = {c->s->overlay, c->s->links, c->s->layers};
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-		if (fsync(dirs[i]) < 0)
+		if (disk_sync(dirs[i]) < 0)
 			return err_errno(
 			    c->e, errno, "cannot sync the layers' directories");
 	STEP(20);
@@ -314,7 +315,7 @@ move_items(struct commit *c, const struct image_plan *p)
 			return err_errno(c->e, errno, "cannot move an image's documents");
 		STEP(30);
 	}
-	if (fsync(dir) < 0 || fsync(c->s->images) < 0)
+	if (disk_sync(dir) < 0 || disk_sync(c->s->images) < 0)
 		return err_errno(c->e, errno, "cannot sync an image's directory");
 	return 0;
 }
@@ -332,7 +333,7 @@ journal_write(struct commit *c, const char *image, bool changed)
 	if (!text.n)
 		return 0;
 	int r = text.bad ? -ENOMEM : fd_write_all(c->s->journal, text.p, text.n);
-	if (r == 0 && fdatasync(c->s->journal) < 0)
+	if (r == 0 && disk_sync_data(c->s->journal) < 0)
 		r = -errno;
 	return r < 0 ? err_errno(c->e, -r, "cannot write the journal") : 0;
 }

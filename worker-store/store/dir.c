@@ -7,6 +7,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bool unsynced;
+
+void
+disk_durability(enum durability d)
+{
+	unsynced = d == DURABILITY_NONE;
+}
+
+int
+disk_sync(int fd)
+{
+	return unsynced ? 0 : fsync(fd);
+}
+
+int
+disk_sync_data(int fd)
+{
+	return unsynced ? 0 : fdatasync(fd);
+}
+
 int
 dir_open(int at, const char *name)
 {
@@ -58,7 +78,7 @@ file_new(int at, const char *name, mode_t mode, struct span content)
 	int r = fd_write_all(fd, content.p, content.n);
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = -errno;
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 && disk_sync(fd) < 0)
 		r = -errno;
 	if (r < 0)
 		unlinkat(at, name, 0);
@@ -141,7 +161,7 @@ publish_checked(const struct table *t, int dir, const char *name, const char *tm
 		return r;
 	if (renameat(dir, tmp, dir, name) < 0)
 		return err_errno(e, errno, "cannot replace %s of the store", name);
-	if (fsync(dir) < 0)
+	if (disk_sync(dir) < 0)
 		return err_errno(e, errno, "cannot sync the directory of %s", name);
 	return 0;
 }

@@ -3,9 +3,18 @@
 #define BULKHEAD_STORE_DIR_H
 
 #include "common/base/fd.h"
+#include "common/ipc/values.h"
 #include "worker-store/store/store.h"
 
 #include <dirent.h>
+
+/* Whether what follows is brought to disk at all: it is, unless the configuration says
+ * durability = "none". Of the whole process. */
+void disk_durability(enum durability d);
+
+/* fsync, fdatasync; nothing without durability. */
+int disk_sync(int fd);
+int disk_sync_data(int fd);
 
 /* Opens a directory (not through a link) for reading. fd or -errno. */
 int dir_open(int at, const char *name) MUST_CHECK;

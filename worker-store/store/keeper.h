@@ -100,6 +100,8 @@ struct keeper {
 	int graph, run;
 	char graph_root[LIMIT_PATH + 1];
 	uint64_t max_layer, max_image;
+	uint64_t max_layers, max_layers_pull; /* in flight: of all pulls, of one */
+	enum durability durability;
 	struct pins pins;			/* images that are not removed */
 	uint8_t policy[32];			/* the hash that a verdict has to name */
 	bool sweep_only, stopping, swept, lost; /* lost: the supervisor is gone */

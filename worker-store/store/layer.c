@@ -111,7 +111,7 @@ reset_diff(const struct store *s, const char *parent, int diff, struct err *e)
 	if (fchown(diff, st.st_uid, st.st_gid) < 0 ||
 	    fchmod(diff, st.st_mode & 07777) < 0)
 		return err_errno(e, errno, "cannot set owner and mode of a layer");
-	return fsync(diff) < 0 ? err_errno(e, errno, "cannot sync a layer") : 0;
+	return disk_sync(diff) < 0 ? err_errno(e, errno, "cannot sync a layer") : 0;
 }
 
 static int
@@ -156,7 +156,7 @@ dress(struct store *s, const char *parent, struct staged *l, char link[LINK_LEN 
 		r = fresh_dir(l->dir, "merged");
 	if (r == 0 && !parent)
 		r = fresh_dir(l->dir, "empty");
-	if (r == 0 && fsync(l->dir) < 0)
+	if (r == 0 && disk_sync(l->dir) < 0)
 		r = -errno;
 	return r < 0 ? err_errno(e, -r, "cannot finish a layer's directory") : 0;
 }
@@ -166,7 +166,7 @@ check_split(const struct staged *l, struct err *e)
 {
 	struct stat st;
 
-	if (fstat(l->split, &st) < 0 || fsync(l->split) < 0)
+	if (fstat(l->split, &st) < 0 || disk_sync(l->split) < 0)
 		return err_errno(e, errno, "cannot sync a tar-split file");
 	if (!S_ISREG(st.st_mode) || st.st_size == 0)
 		return err_set(e, ERR_INTERNAL, "a layer has no tar-split file");

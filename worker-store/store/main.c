@@ -4,6 +4,7 @@
 #include "worker-store/store/hash.h"
 #include "worker-store/store/check.h"
 #include "worker-store/store/describe.h"
+#include "worker-store/store/dir.h"
 #include "worker-store/store/pull.h"
 #include "worker-store/store/watch.h"
 
@@ -136,6 +137,19 @@ take_pins(struct span lines)
 	return 0;
 }
 
+/* Of a reload too: layers in flight beyond a lower limit go on. */
+static void
+take_limits(uint64_t max_layer, uint64_t max_image, uint64_t max_layers,
+    uint64_t max_layers_pull, uint64_t durability)
+{
+	room.max_layer = max_layer;
+	room.max_image = max_image;
+	room.max_layers = max_layers;
+	room.max_layers_pull = max_layers_pull;
+	room.durability = (enum durability)durability;
+	disk_durability(room.durability);
+}
+
 static int
 setup(const struct msg_setup_store *m)
 {
@@ -146,8 +160,8 @@ setup(const struct msg_setup_store *m)
 	int r = take_pins(m->pins);
 	if (r < 0)
 		return r;
-	room.max_layer = m->max_layer;
-	room.max_image = m->max_image;
+	take_limits(
+	    m->max_layer, m->max_image, m->max_layers, m->max_layers_pull, m->durability);
 	room.sweep_only = m->sweep_only;
 	memcpy(room.policy, m->policy, sizeof(room.policy));
 	if (!unusable.code)
@@ -170,9 +184,10 @@ setup(const struct msg_setup_store *m)
 static int
 reload(const struct msg_reload_store *m)
 {
-	room.max_layer = m->max_layer;
-	room.max_image = m->max_image;
+	take_limits(
+	    m->max_layer, m->max_image, m->max_layers, m->max_layers_pull, m->durability);
 	memcpy(room.policy, m->policy, sizeof(room.policy));
+	layers_step_all(&room);
 	return take_pins(m->pins);
 }
 

@@ -61,7 +61,8 @@ check_ask(struct helper *h)
 	struct pull_layer *l = h->arg;
 	struct pull *p = l->pull;
 	struct err e = {0};
-	struct ipc_msg m = IPC_MSG(check, .bytes = l->diff_size);
+	struct ipc_msg m =
+	    IPC_MSG(check, .bytes = l->diff_size, .durability = p->room->durability);
 
 	FD_AUTO side = store_layer_side(&p->room->store, &l->staged, false, &e);
 	if (side < 0) {
@@ -389,8 +390,8 @@ layers_share(struct keeper *room)
 
 	for (;;) {
 		size_t n = claims_make(room, claims, LIMIT_PULLS);
-		int next = slots_next(
-		    claims, n, LIMIT_LAYERS_IN_FLIGHT, LIMIT_LAYERS_IN_FLIGHT_ALL);
+		int next = slots_next(claims, n, (unsigned)room->max_layers_pull,
+		    (unsigned)room->max_layers);
 		if (next < 0 || !janitor_ready(room))
 			return; /* the janitor calls again */
 		struct pull *p = claims[next].arg;

@@ -233,7 +233,7 @@ store_remove_image(struct store *s, const struct hold *h, const char *id, remove
 	if (r == 0) {
 		summary_remove(s, id);
 		fn(arg, true, id);
-		if (fsync(s->overlay) < 0 || fsync(s->layers) < 0)
+		if (disk_sync(s->overlay) < 0 || disk_sync(s->layers) < 0)
 			return err_errno(e, errno, "cannot sync the store");
 	}
 	return r;

@@ -228,7 +228,7 @@ staging_try(struct store *s, struct err *e)
 		return err_errno(e, -s->trash, "cannot make a staging directory");
 	s->journal = openat(s->staging, "journal",
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_APPEND | O_CLOEXEC, 0600);
-	if (s->journal < 0 || fsync(s->staging) < 0 || fsync(s->own) < 0)
+	if (s->journal < 0 || disk_sync(s->staging) < 0 || disk_sync(s->own) < 0)
 		return err_errno(e, errno, "cannot make a staging directory");
 	return 0;
 }
