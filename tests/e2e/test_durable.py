@@ -1,10 +1,11 @@
-"""Everything is durable before success is reported: read from a trace of the release build."""
+"""Everything is durable before success is reported, unless durability = "none": read from traces
+of the release build."""
 import re
 
 from harness import Failure, test
 
 CALLS = ("fsync,fdatasync,syncfs,rename,renameat,renameat2,openat,openat2,open,creat,write,pwrite64,"
-         "sendmsg,sendto,close,dup,fcntl,linkat,symlinkat,mkdirat,execve")
+         "sendmsg,sendto,close,dup,fcntl,linkat,symlinkat,mkdirat,execve,sync,msync,sync_file_range")
 
 
 class Trace:
@@ -26,17 +27,23 @@ class Trace:
         return found[-1]
 
 
+def traced(t, argv, label):
+    """The result of a command, and the trace of all its processes."""
+    path = "%s/trace-%s" % (t.disk, label)
+    result = t.run(["strace", "-f", "-y", "-ttt", "-s", "200", "-o", path, "-e", "trace=" + CALLS]
+                   + argv, timeout=180)
+    return result, Trace(path)
+
+
 @test(needs=["strace"])
 def synced_before_success(t):
     """Trees (syncfs), tar-split, big data, both JSON files and their directories."""
     real, image = t.real(), t.image("three")
     store = t.store(disk=True)
     ref = real.push(image, "durable/three")
-    path = t.disk + "/trace"
-    result = t.run(["strace", "-f", "-y", "-ttt", "-s", "200", "-o", path, "-e", "trace=" + CALLS]
-                   + t.bulkhead_argv(store, "pull", "--tls-verify=false", "-q", ref), timeout=180)
+    result, trace = traced(
+        t, t.bulkhead_argv(store, "pull", "--tls-verify=false", "-q", ref), "full")
     t.eq(result.out.strip(), image.id, "pulled under strace")
-    trace = Trace(path)
     success = trace.last(r'write\(1<.*"%s' % image.id[:16], "id written to stdout")
     renames = {}
     for name in ("layers.json", "images.json"):
@@ -63,3 +70,26 @@ def synced_before_success(t):
                             renames["layers.json"])
     t.ok(layer_dirs or trace.find(r"syncfs\(", splits[-1], renames["layers.json"]),
          "the directory overlay is synced after the layers moved in")
+
+
+SYNCS = r"\b(fsync|fdatasync|syncfs|sync|msync|sync_file_range)\("
+
+
+@test(needs=["strace"])
+def nothing_synced_on_request(t):
+    """durability = "none": no process syncs anything, and the store is as good as any until the
+    machine ends."""
+    real, image = t.real(), t.image("three")
+    store = t.store(disk=True)
+    config = t.session.write_config(t.folder, None, {"durability": "none"})
+    t.bulkhead(store, "images", config=config)  # makes the graph root: that is synced
+    ref = real.push(image, "durable/none")
+    for args in (("pull", "--tls-verify=false", "-q", ref), ("tag", ref, "localhost/x:1"),
+                 ("rmi", "-f", image.id)):
+        result, trace = traced(t, t.bulkhead_argv(store, *args, config=config), args[0])
+        t.ok(trace.find(r"rename\w*\(.*images\.json"), args[0], "changes the store")
+        t.eq([trace.lines[i] for i in trace.find(SYNCS)], [], args[0])
+        if args[0] == "pull":
+            t.eq(result.out.strip(), image.id, "pulled under strace")
+            t.podman_run(store, image.id, "/bin/hello", "hello")
+    t.eq(store.images(), [], "removed")
