@@ -73,7 +73,6 @@ room_stop(const char *why)
 		return;
 	room.stopping = true;
 	pulls_end(&room, why);
-	/* Others' locks are not waited for: then the next store clears away. */
 	if (room.sweep.queued && room.sweep.want && !room.sweep_only)
 		job_cancel(&room.sweep);
 	loop_timer_set(&room.loop, &room.stop_timer, STOP_MS);
@@ -96,6 +95,8 @@ sweep_run(struct job *j)
 	struct err e = {0};
 
 	int r = store_sweep(&room.store, &room.hold, &e);
+	if (r == -EAGAIN && room.stopping && !room.sweep_only)
+		return; /* others' locks are not waited for: the next store clears away */
 	if (r == -EAGAIN) { /* a journal has to be read under the locks: queue for them */
 		j->want = HOLD_COMMIT;
 		job_add(&room, j);
