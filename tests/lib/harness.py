@@ -474,7 +474,9 @@ def verdict(session, case, options, counts):
         print("skip %s: %s" % (case.name, reason), flush=True)
         return
     counts["failed" if problem else "passed"] += 1
-    print("%s %s (%.1f s)" % ("not ok" if problem else "ok", case.name,
-                              time.monotonic() - begun), flush=True)
+    told = "%s %s (%.1f s)\n" % ("not ok" if problem else "ok", case.name,
+                                time.monotonic() - begun)
     if problem:
-        print("    " + problem.replace("\n", "\n    "), flush=True)
+        told += "    " + problem.replace("\n", "\n    ") + "\n"
+    sys.stdout.write(told)  # in one piece: other suites run beside this one
+    sys.stdout.flush()
