@@ -96,7 +96,8 @@ want_hash(struct room_entry *store, const struct msg_want *w)
 
 	if (!p || layer_find(p, w->token))
 		return -EPROTO;
-	hash = start_for(store, ROOM_HASH, SANDBOX_MODE_PLAIN, w->pull, w->token, -1);
+	hash = start_for(store, ROOM_HASH,
+	    w->again ? SANDBOX_MODE_VERIFY : SANDBOX_MODE_PLAIN, w->pull, w->token, -1);
 	if (!hash)
 		return 0;
 	if (w->arg != COMPRESSION_NONE) {
@@ -148,16 +149,18 @@ on_want_apply(struct room_entry *r, struct ipc_msg *m)
 	    [APPLY_UNTAR] = SANDBOX_MODE_APPLY,
 	    [APPLY_CHECK] = SANDBOX_MODE_CHECK,
 	    [APPLY_ERASE] = SANDBOX_MODE_REMOVE,
+	    [APPLY_VERIFY] = SANDBOX_MODE_VERIFY,
 	};
 	const struct msg_want_apply *w = &m->want_apply;
 	struct pull_entry *p = pull_get(r->s, w->pull);
 	struct layer_ends *l = p ? layer_find(p, w->token) : NULL;
+	bool ring = w->mode == APPLY_UNTAR || w->mode == APPLY_VERIFY;
 	FD_AUTO dir = ipc_msg_take_fd(m, 0);
 
 	if (!p)
 		return -ENOMEM;
 	/* Not the store's fault: the pull may have been ended while it asked. */
-	if (w->mode == APPLY_UNTAR && (!l || l->apply_end < 0)) {
+	if (ring && (!l || l->apply_end < 0)) {
 		room_refuse(r, ROOM_APPLY, w->pull, w->token, "its layer has ended");
 		return 0;
 	}
@@ -167,7 +170,7 @@ on_want_apply(struct room_entry *r, struct ipc_msg *m)
 		return 0;
 	if (rooms_connect(r, a, CH_store_apply, w->pull, w->token) < 0)
 		room_kill(a);
-	else if (w->mode == APPLY_UNTAR)
+	else if (ring)
 		room_give(a, CH_hash_apply, w->pull, w->token, fd_steal(&l->apply_end));
 	return 0;
 }

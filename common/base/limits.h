@@ -68,6 +68,9 @@
 #define LIMIT_IMAGE_MANIFESTS 64
 #define LIMIT_ACCESS_PROOFS 32
 #define LIMIT_TAR_SPLIT_SEGMENT MiB(1)
+#define LIMIT_TAR_SPLIT_LINE                                       \
+	MiB(8) /* of a tar-split file that others may have written \
+		*/
 
 /* Policy and configuration files. */
 #define LIMIT_POLICY MiB(1)

@@ -4,7 +4,7 @@
 
 /* NONE: nothing is synced; a power loss may damage the store. */
 enum durability { DURABILITY_FULL = 0, DURABILITY_NONE = 1 };
-enum apply_mode { APPLY_UNTAR = 0, APPLY_CHECK = 1, APPLY_ERASE = 2 };
+enum apply_mode { APPLY_UNTAR = 0, APPLY_CHECK = 1, APPLY_ERASE = 2, APPLY_VERIFY = 3 };
 enum fetch_scheme { SCHEME_HTTP = 0, SCHEME_HTTPS = 1 };
 enum fetch_auth { AUTH_NONE = 0, AUTH_FILES = 1, AUTH_GIVEN = 2 };
 /* BASIC: "user:password"; IDENTITY: an OAuth2 refresh token; BEARER: a registry token. */

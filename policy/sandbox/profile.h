@@ -93,7 +93,7 @@ enum profile_seccomp {
 struct profile {
 	enum room room;
 	enum sandbox_mode mode;
-	const char *name; /* of the row: the room's, or "check", "remove" */
+	const char *name; /* of the row: the room's, or "check", "rehash" ... */
 	const char *does;
 	const char *sees;
 	unsigned asked_by;   /* bits 1 << enum room */

@@ -24,14 +24,18 @@ enum sandbox_fd {
 	SANDBOX_FD_TICKET = 6, /* used up and closed by sandbox_enter */
 };
 
-/* What an apply room was started for; its rights differ with it. */
+/* What a room was started for; its rights differ with it. */
 enum sandbox_mode {
-	SANDBOX_MODE_PLAIN,  /* every room but apply */
+	SANDBOX_MODE_PLAIN,  /* what every room but apply does */
 	SANDBOX_MODE_APPLY,  /* "/" is the layer's diff, writable, links inside it are
 				followed */
 	SANDBOX_MODE_CHECK,  /* "/" is the layer's diff, only to be read; no link is
 				followed */
 	SANDBOX_MODE_REMOVE, /* "/" is the tree to empty; no link is followed */
+	SANDBOX_MODE_VERIFY, /* of a layer that is there, at idle priority: apply reads it
+				("/" is the diff, links inside it are followed), hash
+				hashes it
+			      */
 };
 
 /* What has been put on, for HELLO and for `bulkhead status`. */

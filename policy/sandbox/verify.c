@@ -3,6 +3,7 @@
 #include "policy/sandbox/caps.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -112,5 +113,8 @@ sandbox_verify(
 		r = status_read(h, room->pid, &s);
 	if (r < 0)
 		return err_errno(e, -r, "reading /proc of room %s", room->profile->name);
+	if (room->profile->mode == SANDBOX_MODE_VERIFY &&
+	    sched_getscheduler(room->pid) != SCHED_IDLE)
+		return differs(e, room->profile, "priority");
 	return status_compare(&s, room->profile, room->uid, h->degraded, own.filters, e);
 }

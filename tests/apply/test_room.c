@@ -10,12 +10,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -149,8 +152,8 @@ start(struct fixture *r, enum sandbox_mode mode)
 	memset(g.host.rate, 0, sizeof(g.host.rate));
 	if (sandbox_spawn(&g.host, p, r->tree, &r->process, &e) < 0)
 		fail_msg("%s", e.text);
-	struct pollfd in = {.fd = r->process.control, .events = POLLIN};
-	assert_int_equal(poll(&in, 1, WAIT_MS), 1);
+	struct pollfd hello = {.fd = r->process.control, .events = POLLIN};
+	assert_int_equal(poll(&hello, 1, WAIT_MS), 1);
 	if (sandbox_failure(r->process.control, text, sizeof(text)))
 		fail_msg("%s", text);
 	assert_int_equal(chan_init(&r->control, dup(r->process.control), CH_control,
@@ -161,11 +164,15 @@ start(struct fixture *r, enum sandbox_mode mode)
 	assert_int_equal(m.hello.room, ROOM_APPLY);
 	r->control.phase = IPC_RUN;
 	give_peer(r, &r->store, CH_store_apply, ROOM_STORE);
-	if (mode != SANDBOX_MODE_APPLY)
+	if (mode != SANDBOX_MODE_APPLY && mode != SANDBOX_MODE_VERIFY)
 		return;
 	give_peer(r, &r->hash, CH_hash_apply, ROOM_HASH);
-	struct ipc_msg ring = IPC_MSG(apply_ring);
-	assert_int_equal(ring_create(&r->ring, RING_PRODUCER, RING_TAR, ring.fds), 0);
+	struct ipc_msg in = IPC_MSG(apply_ring), out = IPC_MSG(verify_ring);
+	bool verify = mode == SANDBOX_MODE_VERIFY;
+	struct ipc_msg ring = verify ? out : in;
+	assert_int_equal(ring_create(&r->ring, verify ? RING_CONSUMER : RING_PRODUCER,
+			     RING_TAR, ring.fds),
+	    0);
 	ring.nfds = RING_FDS;
 	assert_int_equal(chan_send_wait(&r->hash, &ring, WAIT_MS), 0);
 	ipc_msg_release(&ring);
@@ -361,7 +368,95 @@ run_check(struct fixture *r, uint64_t bytes)
 }
 
 static void
-test_three_modes(void **state)
+send_verify(struct fixture *r, uint64_t bytes, uint64_t rate)
+{
+	struct ipc_msg m = IPC_MSG(verify, .bytes = bytes, .rate = rate);
+
+	assert_int_equal(lseek(r->split, 0, SEEK_SET), 0);
+	m.fds[0] = r->split;
+	m.nfds = 1;
+	assert_int_equal(chan_send_wait(&r->store, &m, WAIT_MS), 0);
+}
+
+/* What comes out of the ring is the tar; RING_ENDED or another end of it. */
+static int
+drain(struct fixture *r, const struct tarball *t)
+{
+	struct ring *rings[] = {&r->ring};
+	struct span got;
+	size_t at = 0;
+
+	for (int v; (v = ring_peek(&r->ring, &got)) <= 0; at += got.n) {
+		if (v == -EAGAIN) {
+			assert_int_equal(ring_wait(rings, 1, NULL, 0, WAIT_MS), 0);
+			got.n = 0;
+			continue;
+		}
+		if (v < 0)
+			return v;
+		assert_true(got.n <= t->n - at);
+		assert_memory_equal(got.p, t->p + at, got.n);
+		ring_consume(&r->ring, got.n);
+	}
+	int end = ring_peek(&r->ring, &got);
+	assert_true(end != RING_ENDED || at == t->n);
+	return end;
+}
+
+/* At idle priority, and no faster than it may. */
+static void
+run_verify(struct fixture *r, const struct tarball *t)
+{
+	struct ipc_msg m;
+	struct timespec from, to;
+	uint64_t rate = t->n * 4;
+
+	start(r, SANDBOX_MODE_VERIFY);
+	assert_int_equal(sched_getscheduler(r->process.pid), SCHED_IDLE);
+	/* 3 << 13: the class; whoever reads all day must not be ahead of a pull */
+	assert_int_equal(syscall(SYS_ioprio_get, 1, r->process.pid) >> 13, 3);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	send_verify(r, t->n, rate);
+	assert_int_equal(drain(r, t), RING_ENDED);
+	answer(r, MSG_verified, &m);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	assert_int_equal(m.verified.bytes, t->n);
+	assert_int_equal(m.verified.entries, 515);
+	assert_true(
+	    (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 >=
+	    240);
+	assert_int_equal(finish(r), 0);
+}
+
+/* A file that has changed since: named, and the stream ends unwhole. */
+static void
+run_verify_damaged(struct fixture *r, const struct tarball *t)
+{
+	struct ipc_msg m;
+	FD_AUTO fd = openat(r->tree, "again", O_WRONLY);
+
+	assert_int_equal(pwrite(fd, "ÿ", 1, 0), 1);
+	start(r, SANDBOX_MODE_VERIFY);
+	send_verify(r, t->n, 0);
+	struct ring *rings[] = {&r->ring};
+	struct span got;
+	int v;
+	while ((v = ring_peek(&r->ring, &got)) <= 0) {
+		if (v == 0)
+			ring_consume(&r->ring, got.n);
+		else
+			assert_int_equal(ring_wait(rings, 1, NULL, 0, WAIT_MS), 0);
+	}
+	assert_int_equal(v, RING_ABORTED);
+	answer(r, MSG_apply_failed, &m);
+	assert_int_equal(m.apply_failed.code, ERR_CONTENT);
+	assert_non_null(
+	    memmem(m.apply_failed.text.p, m.apply_failed.text.n, "other content", 13));
+	assert_int_equal(finish(r), 1);
+}
+
+static void
+test_all_modes(void **state)
 {
 	struct tarball t = {0};
 	struct fixture r;
@@ -372,6 +467,8 @@ test_three_modes(void **state)
 	run_untar(&r, &t);
 	assert_everything(&r);
 	run_check(&r, t.n);
+	run_verify(&r, &t);
+	run_verify_damaged(&r, &t);
 	start(&r, SANDBOX_MODE_REMOVE);
 	assert_int_equal(chan_send_wait(&r.store, &erase, WAIT_MS), 0);
 	answer(&r, MSG_erased, &m);
@@ -479,7 +576,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_three_modes),
+	    cmocka_unit_test(test_all_modes),
 	    cmocka_unit_test(test_remove_deep),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_ends),

@@ -88,9 +88,11 @@ play_fetch(int fd, const struct chain_plan *p)
 	uint8_t *slot;
 	uint64_t sent = 0;
 	int fds[RING_FDS];
-	size_t piece = p->piece ? p->piece : RING_BLOB.slot_size;
+	struct ring_geometry g = p->again ? RING_TAR : RING_BLOB;
+	size_t piece = p->piece ? p->piece : g.slot_size;
 
-	take_ring(fd, CH_hash_fetch, ROOM_FETCH, &r, RING_PRODUCER, RING_BLOB, fds);
+	take_ring(fd, p->again ? CH_hash_apply : CH_hash_fetch,
+	    p->again ? ROOM_APPLY : ROOM_FETCH, &r, RING_PRODUCER, g, fds);
 	fd_close(&fds[1]);
 	for (;;) {
 		int e = ring_reserve(&r, &slot);
@@ -200,8 +202,10 @@ start(struct real_room *r, const struct chain_plan *p, struct wires *w,
 	const char *why = "?";
 
 	if (p->host) {
-		int s = sandbox_spawn(
-		    p->host, profile_find(self, SANDBOX_MODE_PLAIN), -1, &r->boxed, &e);
+		bool again = p->again && self == ROOM_HASH;
+		int s = sandbox_spawn(p->host,
+		    profile_find(self, again ? SANDBOX_MODE_VERIFY : SANDBOX_MODE_PLAIN),
+		    -1, &r->boxed, &e);
 		must(s == 0, e.text);
 		r->pid = r->boxed.pid;
 		r->control =
@@ -289,8 +293,9 @@ children_cpu(void)
 static void
 send_layer(struct chan *store, const struct chain_plan *p)
 {
-	struct ipc_msg m = IPC_MSG(hash_layer, .compression = p->compression,
-	    .size = p->size, .max_bytes = p->max_bytes, .discard = p->discard);
+	struct ipc_msg m =
+	    IPC_MSG(hash_layer, .compression = p->compression, .size = p->size,
+		.max_bytes = p->max_bytes, .discard = p->discard, .again = p->again);
 	must(chan_send(store, &m) == 0, "hash_layer");
 }
 
@@ -330,11 +335,12 @@ introduce(const struct chain_plan *p, struct wires *w, struct real_room *hash,
 static pid_t
 start_fetch(const struct chain_plan *p, struct wires *w)
 {
+	int *end = p->again ? &w->apply.ends[1] : &w->fetch.ends[1];
 	pid_t pid = fork();
 
 	if (pid == 0)
-		_exit(play_fetch(keep_one(w, w->fetch.ends[1]), p));
-	fd_close(&w->fetch.ends[1]);
+		_exit(play_fetch(keep_one(w, *end), p));
+	fd_close(end);
 	return pid;
 }
 

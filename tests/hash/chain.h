@@ -27,6 +27,7 @@ struct chain_plan {
 	size_t piece; /* bytes fetch puts into a slot; 0 = as many as fit */
 	enum chain_fault fault;
 	bool discard; /* there is no apply */
+	bool again;   /* nor fetch: an applier feeds it */
 	struct sandbox_host
 	    *host; /* run bulkhead-hash and bulkhead-inflate in their sandboxes */
 };

@@ -166,6 +166,40 @@ test_hashed_only(void **state)
 	}
 }
 
+/* An applier gives what it put together again. An applier that dies, or gives more than
+ * was said, is no layer; neither can it come compressed. */
+static void
+test_again(void **state)
+{
+	uint8_t digest[DIGEST_LEN];
+	struct chain_result r;
+	struct chain_plan p =
+	    plan_of(COMPRESSION_NONE, plain, PLAIN_SIZE, SIZE_MAX, "", digest);
+
+	p.discard = p.again = true;
+	chain_run(&p, &r);
+	assert_string_equal(r.text, "");
+	assert_true(r.hashed && !r.failed);
+	assert_int_equal(r.answer.diff_size, PLAIN_SIZE);
+	assert_memory_equal(r.answer.diff_id, diff_id, DIGEST_LEN);
+	assert_int_equal(lseek(p.blob, 0, SEEK_SET), 0);
+	p.size--;
+	chain_run(&p, &r);
+	assert_true(r.failed && r.code == ERR_CONTENT);
+	assert_int_equal(lseek(p.blob, 0, SEEK_SET), 0);
+	p.size++;
+	p.fault = CHAIN_FETCH_DIES;
+	chain_run(&p, &r);
+	assert_true(r.failed && !r.hashed);
+	assert_non_null(strstr(r.text, "apply"));
+	p.fault = CHAIN_SOUND;
+	p.discard = false;
+	chain_run(&p, &r);
+	assert_true(!r.failed && !r.hashed);
+	assert_int_equal(WEXITSTATUS(r.hash_status), HASH_EXIT_PROTOCOL);
+	close(p.blob);
+}
+
 static void
 test_tiny_layers(void **state)
 {
@@ -332,6 +366,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_whole_layers),
 	    cmocka_unit_test(test_hashed_only),
+	    cmocka_unit_test(test_again),
 	    cmocka_unit_test(test_tiny_layers),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_stall),

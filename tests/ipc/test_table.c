@@ -193,12 +193,12 @@ static void
 the_decoder_checks_limits_itself(void **state)
 {
 	/* want{room=32,...}: limit 31 */
-	uint8_t want[] = {0x92, 0x03, 0x84, 1, 32, 2, 0, 3, 0, 4, 0};
+	uint8_t want[] = {0x92, 0x03, 0x85, 1, 32, 2, 0, 3, 0, 4, 0, 5, 0};
 	assert_false(decodes(want, sizeof(want)));
 	want[4] = 31;
 	assert_true(decodes(want, sizeof(want)));
 	/* not the shortest form */
-	uint8_t fat[] = {0x92, 0x03, 0x84, 1, 0xcc, 31, 2, 0, 3, 0, 4, 0};
+	uint8_t fat[] = {0x92, 0x03, 0x85, 1, 0xcc, 31, 2, 0, 3, 0, 4, 0, 5, 0};
 	assert_false(decodes(fat, sizeof(fat)));
 	/* a claim of 4 G entries in five bytes costs nothing and is refused */
 	uint8_t bomb[] = {0xdd, 0xff, 0xff, 0xff, 0xff};

@@ -14,6 +14,7 @@ struct layer {
 	struct chan *control;
 	struct chan store, fetch, inflate, apply;
 	uint64_t compression;
+	bool again; /* the applier feeds it */
 	struct hash_plan plan;
 	struct hash_rings rings;
 	struct hash hash;
@@ -78,6 +79,9 @@ take_layer(struct layer *r)
 	if (r->compression != COMPRESSION_NONE && r->compression != COMPRESSION_GZIP &&
 	    r->compression != COMPRESSION_ZSTD)
 		return VIOLATED;
+	r->again = m.hash_layer.again;
+	if (r->again && (r->compression != COMPRESSION_NONE || !m.hash_layer.discard))
+		return VIOLATED;
 	r->plan = (struct hash_plan){
 	    .compressed = r->compression != COMPRESSION_NONE,
 	    .size = m.hash_layer.size,
@@ -132,16 +136,21 @@ static int
 offer_rings(struct layer *r, struct err *err)
 {
 	struct ipc_msg feed = IPC_MSG(feed_ring), tar = IPC_MSG(apply_ring);
+	struct ipc_msg again = IPC_MSG(verify_ring);
 	int e = 0;
 
-	if (!r->plan.discard)
+	if (r->again)
+		e = offer(&r->apply, &again, &r->rings.feed, RING_CONSUMER, RING_TAR);
+	else if (!r->plan.discard)
 		e = offer(&r->apply, &tar, &r->rings.tar, RING_PRODUCER, RING_TAR);
 	if (e == 0 && r->plan.compressed)
 		e = offer_inflate(r);
-	if (e == 0)
+	if (e == 0 && !r->again)
 		e = offer(&r->fetch, &feed, &r->rings.feed, RING_CONSUMER, RING_BLOB);
 	if (e == 0)
 		e = hash_init(&r->hash, &r->plan, &r->rings);
+	if (r->again)
+		r->hash.blob.from = "apply";
 	return e < 0 ? err_errno(err, -e, "making the rings of a layer") : 0;
 }
 

@@ -1,7 +1,7 @@
 /* The apply room: one layer's tar becomes a tree, or a staged tree is checked, or one is
- * removed.
+ * removed, or the tar of one that is there is put together again.
  *
- * Three functions over descriptors and callbacks, no state between them. What they read
+ * Four functions over descriptors and callbacks, no state between them. What they read
  * (the tar, the side file, the tree) is hostile; what they answer is bounded by struct
  * apply_limits. All paths are names inside the given root and are never followed out of
  * it. They need no /proc.
@@ -81,6 +81,22 @@ struct apply_opaque {
  * side is read from its start. 0, or negative with *err filled: then out holds nothing of
  * use. */
 int apply_check(int root, int side, int out, const struct apply_opaque *opaque,
+    const struct apply_limits *limits, struct apply_result *result,
+    struct err *err) MUST_CHECK;
+
+/* Where a tar goes that is put together again: all of p, or a negative errno that verify
+ * forwards unchanged. */
+struct apply_sink {
+	int (*put)(void *arg, const uint8_t *p, size_t n);
+	void *arg;
+};
+
+/* Puts the tar of a layer together from its tar-split file (read from where its offset
+ * is) and the tree, as its readers do, links inside the tree followed. What comes out is
+ * for somebody else to hash; this only sees what is plainly wrong: 0, or negative with
+ * *err (unless the sink failed) naming the first such file. limits: `bytes` of the tar,
+ * `entries`. result: these two. */
+int apply_verify(int root, int split, const struct apply_sink *sink,
     const struct apply_limits *limits, struct apply_result *result,
     struct err *err) MUST_CHECK;
 

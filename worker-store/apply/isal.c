@@ -98,3 +98,70 @@ gzip_finish(struct gzip *g, uint64_t *bytes)
 	*bytes = g->bytes;
 	return r;
 }
+
+struct gunzip {
+	int fd;
+	bool open, end; /* a member has begun; the file has ended */
+	struct inflate_state z;
+	uint8_t in[1 << 16];
+};
+
+struct gunzip *
+gunzip_new(int fd)
+{
+	struct gunzip *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->fd = fd;
+	isal_inflate_init(&g->z);
+	g->z.crc_flag = ISAL_GZIP; /* header and trailer of a member are its own affair */
+	return g;
+}
+
+void
+gunzip_free(struct gunzip *g)
+{
+	free(g);
+}
+
+static int
+refill(struct gunzip *g)
+{
+	ssize_t n = fd_read_full(g->fd, g->in, sizeof(g->in));
+
+	if (n < 0)
+		return (int)n;
+	g->end = n == 0;
+	g->z.next_in = g->in;
+	g->z.avail_in = (uint32_t)n;
+	return 0;
+}
+
+ssize_t
+gunzip_read(struct gunzip *g, void *p, size_t n)
+{
+	g->z.next_out = p;
+	g->z.avail_out = (uint32_t)n;
+	while (g->z.avail_out > 0) {
+		if (g->z.avail_in == 0 && !g->end) {
+			int r = refill(g);
+			if (r < 0)
+				return r;
+		}
+		if (g->z.avail_in == 0 && !g->open)
+			break;
+		uint32_t in = g->z.avail_in, out = g->z.avail_out;
+		g->open = true;
+		int r = isal_inflate(&g->z);
+		if (r != ISAL_DECOMP_OK && r != ISAL_END_INPUT)
+			return -EBADMSG;
+		if (g->z.block_state == ISAL_BLOCK_FINISH) {
+			isal_inflate_reset(&g->z);
+			g->open = false;
+		} else if (g->z.avail_in == in && g->z.avail_out == out && g->end) {
+			return -EBADMSG; /* cut off */
+		}
+	}
+	return (ssize_t)(n - g->z.avail_out);
+}

@@ -1,5 +1,5 @@
-/* bulkhead-apply: one layer's tree made, checked or removed, in a process that sees
- * nothing else.
+/* bulkhead-apply: one layer's tree made, checked, verified or removed, in a process that
+ * sees nothing else.
  * "/" is that tree. */
 #include "common/ipc/control.h"
 #include "common/ipc/ring.h"
@@ -13,18 +13,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
 #define SEND_MS 10000
 /* How long whoever broke the stream may take to tell the store why, before this room
  * reports it. */
 #define BROKEN_MS 2000
+#define RATE_SLACK_US 20000 /* ahead of the rate that is not worth a sleep */
 
 static struct room_state {
 	struct chan control, store, hash;
 	struct ring ring;
-	size_t taken; /* bytes of the ring handed to the untarring, not freed yet */
-	bool broken;  /* the ring ended early: the fault of a room before this one */
+	size_t taken;	    /* bytes of the ring handed to the untarring, not freed yet */
+	uint64_t rate, due; /* verifying: bytes a second; when the next may go, in us */
+	bool broken; /* the ring ended early: the fault of a room before this one */
 	struct apply_result result;
 } s = {.store = {.fd = -1}, .hash = {.fd = -1}, .ring = {.bell = -1}};
 
@@ -58,17 +61,17 @@ done(struct ipc_msg *m)
 
 /* The channels that this mode has, in any order. */
 static int
-take_peers(bool untar)
+take_peers(bool ring)
 {
 	struct ipc_msg m;
 
-	while (s.store.fd < 0 || (untar && s.hash.fd < 0)) {
+	while (s.store.fd < 0 || (ring && s.hash.fd < 0)) {
 		if (control_wait(&s.control, &m, -1) != 0)
 			return EXIT_FAILED;
 		bool store = m.type == MSG_peer && m.peer.channel == CH_store_apply;
 		bool hash = m.type == MSG_peer && m.peer.channel == CH_hash_apply;
 		struct chan *c = store ? &s.store : &s.hash;
-		if ((!store && !(hash && untar)) || c->fd >= 0) {
+		if ((!store && !(hash && ring)) || c->fd >= 0) {
 			ipc_msg_release(&m);
 			return protocol("supervisor", NULL);
 		}
@@ -240,6 +243,108 @@ run_check(int root)
 	return done(&answer);
 }
 
+/* ---- verifying ---- */
+
+static uint64_t
+now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Sleeps off what it is ahead of its rate. Time in which it could not run is not made up
+ * for. */
+static int
+keep_rate(size_t n)
+{
+	struct pollfd fds[] = {
+	    {.fd = s.store.fd, .events = POLLIN}, {.fd = s.control.fd, .events = POLLIN}};
+	uint64_t now = now_us();
+
+	if (!s.rate)
+		return 0;
+	if (s.due < now)
+		s.due = now;
+	s.due += (uint64_t)n * 1000000 / s.rate;
+	if (s.due - now < RATE_SLACK_US)
+		return 0;
+	int r = poll(fds, ARRAY_LEN(fds), (int)((s.due - now) / 1000));
+	return r == 0 || (r < 0 && errno == EINTR) ? 0 : -ECANCELED;
+}
+
+static int
+put(void *arg, const uint8_t *p, size_t n)
+{
+	while (n > 0) {
+		uint8_t *slot;
+		int r = ring_reserve(&s.ring, &slot);
+		if (r == -EAGAIN)
+			r = wait_for_ring();
+		else if (r == 0) {
+			size_t cap = s.ring.geometry.slot_size - s.taken;
+			size_t k = n < cap ? n : cap;
+			memcpy(slot + s.taken, p, k);
+			s.taken += k;
+			p += k;
+			n -= k;
+			if (s.taken == s.ring.geometry.slot_size) {
+				ring_publish(&s.ring, s.taken);
+				r = keep_rate(s.taken);
+				s.taken = 0;
+			}
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The last slot, whatever is in it, and the end. */
+static int
+put_end(void)
+{
+	if (s.taken)
+		ring_publish(&s.ring, s.taken);
+	int r = keep_rate(s.taken);
+	ring_finish(&s.ring, RING_ENDED);
+	return r;
+}
+
+static int
+run_verify(int root)
+{
+	struct apply_sink sink = {put, NULL};
+	struct ipc_msg m;
+	struct err e = {0};
+
+	int r = expect(&s.hash, MSG_verify_ring, &m, "hash");
+	if (r != 0)
+		return r;
+	r = ring_attach(&s.ring, RING_PRODUCER, RING_TAR, m.fds);
+	ipc_msg_release(&m);
+	if (r < 0)
+		return protocol("hash", "no ring");
+	r = expect(&s.store, MSG_verify, &m, "store");
+	if (r != 0)
+		return r;
+	FD_AUTO split = ipc_msg_take_fd(&m, 0);
+	s.rate = m.verify.rate;
+	struct apply_limits limits = {
+	    m.verify.bytes, LIMIT_LAYER_ENTRIES, LIMIT_PATH_DEPTH, false};
+	r = apply_verify(root, split, &sink, &limits, &s.result, &e);
+	if (r == 0)
+		r = put_end();
+	if (r < 0) {
+		ring_finish(&s.ring, RING_ABORTED);
+		return e.code ? fail(&e) : EXIT_FAILED;
+	}
+	struct ipc_msg answer =
+	    IPC_MSG(verified, .bytes = s.result.bytes, .entries = s.result.entries);
+	return done(&answer);
+}
+
 static int
 run_remove(int root)
 {
@@ -268,7 +373,8 @@ main(void)
 	if (control_open(&s.control, ROOM_APPLY, (unsigned)report.landlock_abi,
 		report.landlock) < 0)
 		return EXIT_FAILED;
-	int r = take_peers(report.mode == SANDBOX_MODE_APPLY);
+	int r = take_peers(
+	    report.mode == SANDBOX_MODE_APPLY || report.mode == SANDBOX_MODE_VERIFY);
 	if (r != 0)
 		return r;
 	FD_AUTO root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -283,6 +389,8 @@ main(void)
 		return run_check(root);
 	case SANDBOX_MODE_REMOVE:
 		return run_remove(root);
+	case SANDBOX_MODE_VERIFY:
+		return run_verify(root);
 	case SANDBOX_MODE_PLAIN:
 		break;
 	}
