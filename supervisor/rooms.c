@@ -1,5 +1,6 @@
 #include "supervisor/supervisor.h"
 
+#include "common/base/failpoint.h"
 #include "common/base/fd.h"
 #include "policy/sandbox/status.h"
 
@@ -95,6 +96,7 @@ rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel chann
 		return r;
 	room_give(a, channel, pull, token, fds[0]);
 	room_give(b, channel, pull, token, fds[1]);
+	FAILPOINT(ROOM_WIRED);
 	return 0;
 }
 
@@ -230,7 +232,9 @@ room_ended(struct loop_source *source, uint32_t events)
 	/* One that answered, broke the rules and ended before it could be killed. */
 	if (r->violated && status == 0)
 		status = STATUS_VIOLATED;
+	FAILPOINT(ROOM_REAPED);
 	room_gone(r, status);
+	FAILPOINT(ROOM_GONE);
 	room_free(r);
 }
 
@@ -273,5 +277,6 @@ room_start(struct supervisor *s, enum room room, enum sandbox_mode mode, uint64_
 		room_free(r);
 		return NULL;
 	}
+	FAILPOINT(ROOM_STARTED);
 	return r;
 }

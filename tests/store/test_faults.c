@@ -12,7 +12,7 @@
 static int kill_at, count;
 
 static void
-step(int n)
+step(enum failpoint p)
 {
 	if (++count == kill_at)
 		kill(getpid(), SIGKILL);
@@ -41,7 +41,7 @@ killed(struct fixture *f, struct image *im, const char *id, int k)
 	if (pid == 0) {
 		struct commit_result res;
 		kill_at = k;
-		store_step = step;
+		failpoint_hook = step;
 		/* A process of its own: the parent's staging must not look dead. */
 		struct fixture mine = *f;
 		mine.h = HOLD_NONE;
@@ -147,9 +147,11 @@ static struct fixture *breaking;
 
 /* Just before images.json is written: its lock is lost, so its token cannot be. */
 static void
-break_images(int n)
+break_images(enum failpoint p)
 {
-	int null = n == 31 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+	int null = p == FAILPOINT_DOCUMENTS_SYNCED
+		       ? open("/dev/null", O_RDONLY | O_CLOEXEC)
+		       : -1;
 
 	if (null >= 0) {
 		dup2(null, breaking->h.fd[LOCK_IMAGES]);
@@ -168,9 +170,9 @@ test_failed_image_record(void **state)
 
 	image_make(f, &im, "a", 2, true);
 	image_stage(f, &im);
-	store_step = break_images;
+	failpoint_hook = break_images;
 	assert_true(image_commit(f, &im, &res) < 0);
-	store_step = NULL;
+	failpoint_hook = NULL;
 	assert_string_equal(sh(f, 0, "cat @D/G/overlay-layers/layers.json"), "[]");
 	consistent(f);
 	image_free(f, &im);

@@ -4,6 +4,7 @@
 #include "worker-store/apply/tar_split.h"
 #include "worker-store/apply/tree.h"
 
+#include "common/base/failpoint.h"
 #include "common/base/fd.h"
 
 #include <errno.h>
@@ -152,12 +153,14 @@ finish(struct check *c, struct apply_result *result)
 	int r = tar_split_finish(c->split, &result->tar_split_bytes);
 	if (r < 0)
 		return out_failed(c, r);
+	FAILPOINT(CHECK_WRITTEN);
 	if (c->limits->unsynced)
 		return 0;
 	/* root may be an O_PATH descriptor, which syncfs refuses. */
 	FD_AUTO fd = openat(c->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || syncfs(fd) < 0)
 		return err_errno(c->err, errno, "cannot make the layer durable");
+	FAILPOINT(CHECK_SYNCED);
 	return 0;
 }
 
@@ -167,6 +170,7 @@ run(struct check *c, int side, int out, struct apply_result *result)
 	struct side_record rec;
 	int r = side_read_open(&c->side, side);
 
+	FAILPOINT(CHECK_BEGUN);
 	c->split = tar_split_new(out);
 	if (r < 0 || !c->split)
 		return err_errno(c->err, ENOMEM, "cannot check the layer");

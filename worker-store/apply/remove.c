@@ -1,5 +1,6 @@
 #include "worker-store/apply/apply.h"
 
+#include "common/base/failpoint.h"
 #include "common/base/fd.h"
 
 #include <errno.h>
@@ -106,6 +107,7 @@ unlink_one(struct removal *r, int dir, const char *name)
 	if (e == ENOTEMPTY || e == EEXIST)
 		return 1;
 	r->removed += e == 0;
+	FAILPOINT(ERASE_ONE);
 	return e == 0 || e == ENOENT ? 0 : failed(r, e, "remove", name);
 }
 
@@ -206,7 +208,9 @@ apply_remove(int dir, uint64_t *removed, struct err *err)
 	r.dev = st.st_dev;
 	r.top = st.st_ino;
 	enter(&r, 0, fd_steal(&top));
+	FAILPOINT(ERASE_BEGUN);
 	int v = walk(&r);
+	FAILPOINT(ERASE_DONE);
 	leave_all(&r);
 	*removed = r.removed;
 	return v;

@@ -1,5 +1,7 @@
 #include "worker-store/apply/untar.h"
 
+#include "common/base/failpoint.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,6 +230,7 @@ entries(struct untar *u)
 		r = r < 0 ? r : untar_entry(u);
 		if (r < 0)
 			return blame(u, r, true);
+		FAILPOINT(UNTAR_ENTRY);
 	}
 }
 
@@ -289,6 +292,7 @@ apply_untar(int root, int side, const struct apply_source *source,
 	int r = untar_open(u, root, side);
 	r = r < 0 ? r : entries(u);
 	r = r < 0 ? r : tail(u);
+	FAILPOINT(UNTAR_DONE);
 	untar_free(u);
 	umask(mask);
 	return r;

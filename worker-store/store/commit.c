@@ -47,6 +47,7 @@ stage_items(const struct image_plan *p, int dir, struct err *e)
 		int r = file_new(dir, file, 0600, p->items[i].bytes);
 		if (r < 0)
 			return err_errno(e, -r, "cannot write an image's documents");
+		FAILPOINT(DOCUMENT_STAGED);
 	}
 	return disk_sync(dir) < 0
 		   ? err_errno(e, errno, "cannot sync an image's documents")
@@ -77,6 +78,7 @@ store_commit_stage(struct store *s, const struct commit_request *rq,
 	if (docs->fd < 0)
 		return err_errno(e, -docs->fd, "cannot make a staging directory");
 	r = stage_items(&plan, docs->fd, e);
+	FAILPOINT(DOCUMENTS_STAGED);
 	if (r < 0)
 		store_commit_drop(s, docs);
 	return r;
@@ -282,7 +284,7 @@ publish_layers(struct commit *c)
 		if (disk_sync(dirs[i]) < 0)
 			return err_errno(
 			    c->e, errno, "cannot sync the layers' directories");
-	STEP(20);
+	FAILPOINT(LAYERS_SYNCED);
 	return table_publish(
 	    &c->v.layers, c->s->layers, FILE_LAYERS, c->h->fd[LOCK_LAYERS], c->e);
 }
@@ -308,12 +310,13 @@ move_items(struct commit *c, const struct image_plan *p)
 
 	if (dir < 0)
 		return err_errno(c->e, -dir, "cannot make an image's directory");
+	FAILPOINT(DOCUMENTS_OPEN);
 	for (size_t i = 0; i < p->n; i++) {
 		char file[256];
 		if (!item_file(span_str(p->items[i].key), file, sizeof(file)) ||
 		    renameat(c->docs->fd, file, dir, file) < 0)
 			return err_errno(c->e, errno, "cannot move an image's documents");
-		STEP(30);
+		FAILPOINT(DOCUMENT_MOVED);
 	}
 	if (disk_sync(dir) < 0 || disk_sync(c->s->images) < 0)
 		return err_errno(c->e, errno, "cannot sync an image's directory");
@@ -386,7 +389,7 @@ publish_image(struct commit *c, const struct image_plan *p)
 	int r = p->n ? move_items(c, p) : 0;
 	if (r < 0)
 		return r;
-	STEP(31);
+	FAILPOINT(DOCUMENTS_SYNCED);
 	return table_publish(
 	    &c->v.images, c->s->images, FILE_IMAGES, c->h->fd[LOCK_IMAGES], c->e);
 }
@@ -422,6 +425,7 @@ commit_run(struct commit *c, struct image_plan *p, struct commit_result *res)
 	int r = commit_load(c);
 	struct record *old = r < 0 ? NULL : table_find(&c->v.images, span_str(res->id));
 	bool fresh = !old;
+	FAILPOINT(COMMIT_BEGUN);
 	if (r == 0)
 		r = image_plan(p, c->s, c->rq, old, c->e);
 	if (r == 0)
@@ -432,7 +436,7 @@ commit_run(struct commit *c, struct image_plan *p, struct commit_result *res)
 		r = journal_write(c, p->id, changed);
 	if (r)
 		return r;
-	STEP(1);
+	FAILPOINT(JOURNAL_WRITTEN);
 	r = commit_layers(c);
 	if (r == 0)
 		r = publish_layers(c);
@@ -440,12 +444,12 @@ commit_run(struct commit *c, struct image_plan *p, struct commit_result *res)
 		commit_undo(c);
 		return r;
 	}
-	STEP(21);
+	FAILPOINT(LAYERS_PUBLISHED);
 	if (changed)
 		r = publish_image(c, p);
 	if (r < 0 && fresh)
 		image_withdraw(c, p->id);
-	STEP(32);
+	FAILPOINT(IMAGE_PUBLISHED);
 	res->changed = changed || c->layers_changed;
 	return r;
 }
@@ -467,12 +471,14 @@ store_commit(struct store *s, const struct hold *h, const struct commit_request 
 		r = commit_run(&c, &plan, res);
 	if (r == 0)
 		r = read_again(&c, &plan, res);
+	FAILPOINT(COMMIT_READ);
 	for (size_t i = 0; i < rq->n_layers; i++)
 		res->new_layers += c.is_new[i];
 	if (r == 0) {
 		/* All that it names has a record now. */
 		if (ftruncate(s->journal, 0) < 0)
 			return err_errno(e, errno, "cannot empty the journal");
+		FAILPOINT(JOURNAL_EMPTIED);
 		store_commit_drop(s, docs);
 	}
 	return r;

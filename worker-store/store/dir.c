@@ -154,15 +154,20 @@ static int
 publish_checked(const struct table *t, int dir, const char *name, const char *tmp,
     struct span text, int lock_fd, struct err *e)
 {
+	FAILPOINT(RECORDS_WRITTEN);
 	int r = read_back(t, dir, tmp, text, e);
+	FAILPOINT(RECORDS_CHECKED);
 	if (r == 0)
 		r = lock_token_write(lock_fd, e);
 	if (r < 0)
 		return r;
+	FAILPOINT(RECORDS_TOLD);
 	if (renameat(dir, tmp, dir, name) < 0)
 		return err_errno(e, errno, "cannot replace %s of the store", name);
+	FAILPOINT(RECORDS_RENAMED);
 	if (disk_sync(dir) < 0)
 		return err_errno(e, errno, "cannot sync the directory of %s", name);
+	FAILPOINT(RECORDS_SYNCED);
 	return 0;
 }
 

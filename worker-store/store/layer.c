@@ -184,13 +184,13 @@ move_in(
 	snprintf(to, sizeof(to), "%s.tar-split.gz", id);
 	if (renameat2(s->staging, l->name, s->overlay, id, RENAME_NOREPLACE) < 0)
 		return err_errno(e, errno, "cannot move a layer into overlay/");
-	STEP(11);
+	FAILPOINT(LAYER_MOVED);
 	if (symlinkat(target, s->links, link) < 0)
 		return err_errno(e, errno, "cannot make a layer's short link");
-	STEP(12);
+	FAILPOINT(LAYER_LINKED);
 	if (renameat(s->staging, from, s->layers, to) < 0)
 		return err_errno(e, errno, "cannot move a tar-split file");
-	STEP(13);
+	FAILPOINT(LAYER_PLACED);
 	return 0;
 }
 
@@ -205,11 +205,12 @@ layer_place(
 		r = dress(s, parent, l, link, e);
 	if (r < 0)
 		return r;
+	FAILPOINT(LAYER_DRESSED);
 	r = layer_unplace(s, id);
 	if (r < 0)
 		return err_errno(
 		    e, -r, "cannot clear away a leftover of layer %.12s", id);
-	STEP(10);
+	FAILPOINT(LAYER_CLEARED);
 	r = move_in(s, id, l, link, e);
 	if (r < 0 && layer_unplace(s, id) < 0)
 		return r; /* the journal names it */
@@ -245,10 +246,13 @@ layer_unplace(struct store *s, const char *id)
 	assert(id_is(span_str(id)));
 	snprintf(split, sizeof(split), "%s.tar-split.gz", id);
 	int r = unlink_short(s, id);
+	FAILPOINT(LAYER_UNLINKED);
 	if (r == 0)
 		r = trash_put(s, s->overlay, id);
+	FAILPOINT(LAYER_TRASHED);
 	if (r == 0)
 		r = trash_put(s, s->layers, split);
+	FAILPOINT(SPLIT_TRASHED);
 	if (r == 0)
 		r = trash_put(s, s->layers, id);
 	return r;
@@ -400,5 +404,8 @@ layers_recover(struct store *s, struct table *layers, struct table *mounts, int 
 			    e, -res, "cannot clear away incomplete layer %.12s", id);
 		r->gone = found = true;
 	}
-	return found ? table_publish(layers, s->layers, FILE_LAYERS, lock_fd, e) : 0;
+	if (!found)
+		return 0;
+	FAILPOINT(INCOMPLETE_CLEARED);
+	return table_publish(layers, s->layers, FILE_LAYERS, lock_fd, e);
 }

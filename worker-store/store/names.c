@@ -68,7 +68,7 @@ store_tag(struct store *s, const struct hold *h, const char *id, const char *nam
 		r = image_add_name(&text, image, name, e);
 	if (r == 0 && !has)
 		r = table_put(&images, image, &text, e);
-	STEP(40);
+	FAILPOINT(TAG_MADE);
 	return r < 0 ? r : names_publish(s, h, &images, e);
 }
 
@@ -102,6 +102,7 @@ store_untag(struct store *s, const struct hold *h, const char *id, const char *n
 	r = image_drop_name(&text, image, name, e);
 	if (r == 0)
 		r = table_put(&images, image, &text, e);
+	FAILPOINT(UNTAG_MADE);
 	if (r == 0)
 		r = names_publish(s, h, &images, e);
 	if (r < 0)

@@ -92,6 +92,7 @@ commit_run_job(struct job *j)
 	else {
 		commit_describe(p, &res);
 		pull_succeed(p, true);
+		FAILPOINT(PULL_TOLD);
 	}
 }
 

@@ -110,6 +110,7 @@ check_message(struct helper *h, struct ipc_msg *m)
 		return port_send(&h->port, &ok);
 	case MSG_checked:
 		l->checked = true;
+		FAILPOINT(LAYER_CHECKED);
 		if (owners_take(m->checked.uids, &l->uids, &l->n_uids) < 0)
 			return -1;
 		return owners_take(m->checked.gids, &l->gids, &l->n_gids);
@@ -270,6 +271,7 @@ apply_message(struct helper *h, struct ipc_msg *m)
 	switch (m->type) {
 	case MSG_applied:
 		l->applied = true;
+		FAILPOINT(LAYER_APPLIED);
 		l->applied_bytes = m->applied.bytes;
 		if (m->applied.devices || m->applied.xattrs)
 			room_log(l->pull->room, LOG_WARNING,

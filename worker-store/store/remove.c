@@ -181,11 +181,11 @@ remove_layers(struct removal *m)
 			r = save_layers(m);
 		if (r < 0)
 			return r;
-		STEP(51);
+		FAILPOINT(LAYER_MARKED);
 		r = layer_unplace(m->s, id);
 		if (r < 0)
 			return err_errno(m->e, -r, "cannot move layer %.12s away", id);
-		STEP(52);
+		FAILPOINT(LAYER_GONE);
 		l->gone = true;
 		m->fn(m->arg, true, id);
 	}
@@ -204,8 +204,9 @@ remove_record(struct removal *m, struct record *image, const char *id)
 		return r;
 	while (name_next(&it))
 		m->fn(m->arg, false, it.text);
-	STEP(50);
+	FAILPOINT(IMAGE_UNRECORDED);
 	r = trash_put(m->s, m->s->images, id);
+	FAILPOINT(IMAGE_TRASHED);
 	return r < 0 ? err_errno(m->e, -r, "cannot move image %.12s away", id) : 0;
 }
 
@@ -226,12 +227,15 @@ store_remove_image(struct store *s, const struct hold *h, const char *id, remove
 	r = check_unused(&m, image);
 	if (r == 0)
 		r = collect(&m, image);
+	FAILPOINT(REMOVAL_BEGUN);
 	if (r == 0)
 		r = remove_record(&m, image, id);
 	if (r == 0)
 		r = remove_layers(&m);
+	FAILPOINT(LAYERS_UNRECORDED);
 	if (r == 0) {
 		summary_remove(s, id);
+		FAILPOINT(REMOVAL_DONE);
 		fn(arg, true, id);
 		if (disk_sync(s->overlay) < 0 || disk_sync(s->layers) < 0)
 			return err_errno(e, errno, "cannot sync the store");

@@ -29,6 +29,7 @@ store_trash_take(struct store *s, char name[16], struct err *e)
 		snprintf(to, sizeof(to), "gone%u", s->serial++);
 		if (renameat(s->staging, "trash", s->staging, to) < 0)
 			return err_errno(e, errno, "cannot empty the trash");
+		FAILPOINT(TRASH_RENAMED);
 		int fresh = dir_make(s->staging, "trash", 0700);
 		if (fresh < 0) { /* a full disk, perhaps: as it was, to be tried again */
 			if (renameat(s->staging, to, s->staging, "trash") < 0)
@@ -38,6 +39,7 @@ store_trash_take(struct store *s, char name[16], struct err *e)
 		close(s->trash);
 		s->trash = fresh;
 		memcpy(name, to, sizeof(to));
+		FAILPOINT(TRASH_TAKEN);
 	}
 	int fd = dir_open(s->staging, name);
 	return fd < 0 ? err_errno(e, -fd, "cannot open the old trash") : fd;
@@ -46,6 +48,7 @@ store_trash_take(struct store *s, char name[16], struct err *e)
 void
 store_trash_gone(struct store *s, const char *name)
 {
+	FAILPOINT(TRASH_ERASED);
 	/* One that is not empty after all is found by the sweep after this process's end.
 	 */
 	if (name[0] && unlinkat(s->staging, name, AT_REMOVEDIR) < 0)
@@ -120,6 +123,7 @@ sweep_journal(struct sweep *w, int dir)
 		r = sweep_line(w, span_of(rest.p, len));
 		if (r < 0)
 			return err_errno(w->e, -r, "cannot clear away a leftover layer");
+		FAILPOINT(SWEEP_LINE);
 		rest = span_from(rest, end ? len + 1 : len);
 	}
 	return r;
@@ -136,7 +140,9 @@ sweep_dir(struct sweep *w, const char *name)
 			: sweep_journal(w, dir);
 	if (r < 0)
 		return r;
+	FAILPOINT(SWEEP_READ);
 	r = trash_put(w->s, w->s->own, name);
+	FAILPOINT(SWEEP_MOVED);
 	return r < 0 ? err_errno(w->e, -r, "cannot move a dead staging directory") : 0;
 }
 
@@ -159,6 +165,7 @@ sweep_lock(struct sweep *w, const char *name)
 		return err_errno(w->e, r < 0 ? -r : errno, "cannot lock a staging lock");
 	if (st.st_nlink == 0)
 		return 0; /* another sweeper was faster */
+	FAILPOINT(SWEEP_FOUND);
 	memcpy(dir, name, STAGING_NAME);
 	dir[STAGING_NAME] = 0;
 	r = sweep_dir(w, dir);
@@ -242,6 +249,7 @@ store_layer_staging_new(struct store *s, struct staged *l, struct err *e)
 	FD_AUTO side = l->diff < 0 ? l->diff : side_file(s, l->name, "side");
 	l->split = side < 0 ? side : side_file(s, l->name, "split");
 	int r = l->split;
+	FAILPOINT(LAYER_STAGED);
 	if (r >= 0)
 		return 0;
 	store_layer_staging_drop(s, l);

@@ -15,10 +15,6 @@
 #define MOUNT_PROGRAM ".has-mount-program"
 #define LABEL "security.selinux"
 
-#ifdef BULKHEAD_FAULTS
-void (*store_step)(int step);
-#endif
-
 /* A directory of the store that others may write is theirs, not ours. */
 static int
 check_owner(int fd, const char *what, struct err *e)
@@ -105,8 +101,10 @@ make_key(int own, struct err *e)
 	r = file_new(own, tmp, 0600, span_of(key, sizeof(key)));
 	if (r < 0)
 		return err_errno(e, -r, "cannot write " OWN_DIR "/key");
+	FAILPOINT(KEY_WRITTEN);
 	if (linkat(own, tmp, own, "key", 0) < 0 && errno != EEXIST)
 		r = err_errno(e, errno, "cannot write " OWN_DIR "/key");
+	FAILPOINT(KEY_LINKED);
 	unlinkat(own, tmp, 0);
 	return r;
 }
@@ -127,12 +125,14 @@ store_prepare(int graph, struct err *e)
 	int r = check_owner(graph, "the graph root", e);
 	if (r == 0)
 		r = make_dirs(graph, e);
+	FAILPOINT(PREPARED_DIRS);
 	if (r == 0)
 		r = check_mount_program(graph, e);
 	if (r == 0)
 		r = make_containers_lock(graph, e);
 	if (r < 0)
 		return r;
+	FAILPOINT(PREPARED_MARKER);
 	FD_AUTO own = dir_open(graph, OWN_DIR);
 	return own < 0 ? err_errno(e, -own, "cannot open " OWN_DIR) : make_key(own, e);
 }
@@ -217,9 +217,11 @@ staging_try(struct store *s, struct err *e)
 		fd_close(&s->lock);
 		return 1;
 	}
+	FAILPOINT(STAGING_LOCKED);
 	s->staging = dir_make(s->own, s->name, 0700);
 	if (s->staging < 0)
 		return err_errno(e, -s->staging, "cannot make a staging directory");
+	FAILPOINT(STAGING_MADE);
 	r = copy_label(s, e);
 	if (r < 0)
 		return r;
@@ -230,6 +232,7 @@ staging_try(struct store *s, struct err *e)
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_APPEND | O_CLOEXEC, 0600);
 	if (s->journal < 0 || disk_sync(s->staging) < 0 || disk_sync(s->own) < 0)
 		return err_errno(e, errno, "cannot make a staging directory");
+	FAILPOINT(STAGING_OPEN);
 	return 0;
 }
 
@@ -272,9 +275,11 @@ store_close(struct store *s)
 	if (s->staging >= 0) {
 		unlinkat(s->staging, "journal", 0);
 		unlinkat(s->staging, "trash", AT_REMOVEDIR);
+		FAILPOINT(CLOSING_EMPTIED);
 	}
 	if (s->staging >= 0 && s->lock >= 0 &&
 	    unlinkat(s->own, s->name, AT_REMOVEDIR) == 0) {
+		FAILPOINT(CLOSING_REMOVED);
 		memcpy(lock, s->name, STAGING_NAME);
 		memcpy(lock + STAGING_NAME, ".lock", 6);
 		unlinkat(s->own, lock, 0);

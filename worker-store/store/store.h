@@ -9,6 +9,7 @@
 #ifndef BULKHEAD_STORE_STORE_H
 #define BULKHEAD_STORE_STORE_H
 
+#include "common/base/failpoint.h"
 #include "common/base/limits.h"
 #include "worker-store/store/ids.h"
 #include "worker-store/store/lock.h"
@@ -274,17 +275,5 @@ int store_untag(struct store *s, const struct hold *h, const char *id, const cha
  */
 int store_remove_image(struct store *s, const struct hold *h, const char *id,
     removed_fn *fn, void *arg, struct err *e) MUST_CHECK;
-
-#ifdef BULKHEAD_FAULTS
-/* Called before each numbered step of a change; test builds only. */
-extern void (*store_step)(int step);
-#define STEP(n)                        \
-	do {                           \
-		if (store_step)        \
-			store_step(n); \
-	} while (0)
-#else
-#define STEP(n) ((void)0)
-#endif
 
 #endif

@@ -152,12 +152,14 @@ summary_write(struct store *s, const char *id, const struct summary *x, struct e
 	if (fd < 0)
 		return err_errno(e, errno, "cannot write an image's summary");
 	int r = fd_write_all(fd, bytes, n);
+	FAILPOINT(SUMMARY_WRITTEN);
 	if (r == 0 && renameat(s->staging, tmp, s->own, path) < 0)
 		r = -errno;
 	if (r < 0) {
 		unlinkat(s->staging, tmp, 0);
 		return err_errno(e, -r, "cannot write an image's summary");
 	}
+	FAILPOINT(SUMMARY_MOVED);
 	return 0;
 }
 
