@@ -206,6 +206,17 @@ fetcher_gone(struct frontend *f, const struct msg_gone *g)
 		    g->status >= 256 ? "signal" : "status", (unsigned)g->status & 255);
 }
 
+/* Whose fault it is decides how it is put: a file that is wrong is the whole reason. */
+static void
+fetcher_refused(struct pull *p, const struct msg_refused *m)
+{
+	enum err_class code = m->code ? (enum err_class)m->code : ERR_INTERNAL;
+	bool ours = code == ERR_INTERNAL || code == ERR_IN_USE;
+
+	pull_fail(p, ours ? ERR_INTERNAL : code, "%s%.*s", ours ? "no fetcher: " : "",
+	    (int)m->text.n, (const char *)m->text.p);
+}
+
 int
 pull_control_message(struct frontend *f, struct ipc_msg *m)
 {
@@ -220,8 +231,7 @@ pull_control_message(struct frontend *f, struct ipc_msg *m)
 	case MSG_refused:
 		p = pull_find(f, m->refused.pull);
 		if (p)
-			pull_fail(p, ERR_INTERNAL, "no fetcher: %.*s",
-			    (int)m->refused.text.n, (const char *)m->refused.text.p);
+			fetcher_refused(p, &m->refused);
 		return 0;
 	default:
 		return query_answer(f, m);

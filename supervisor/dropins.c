@@ -1,32 +1,16 @@
 #include "supervisor/dropins.h"
 
 #include "common/base/fd.h"
+#include "supervisor/rootfile.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #define SUFFIX ".toml"
 #define DIRECTORY ".conf.d"
-
-/* Who may write it decides what the service does. */
-static int
-check_owner(const struct stat *st, const char *path, struct err *e)
-{
-	if (st->st_uid != 0)
-		return err_set(e, ERR_USAGE,
-		    "%s belongs to user %u: only root's own configuration is read (chown "
-		    "root)",
-		    path, (unsigned)st->st_uid);
-	if (st->st_mode & (S_IWGRP | S_IWOTH))
-		return err_set(e, ERR_USAGE,
-		    "%s can be written by others than root (mode %04o): chmod go-w", path,
-		    (unsigned)(st->st_mode & 07777));
-	return 0;
-}
 
 static bool
 ends_in(const char *name, const char *suffix)
@@ -84,8 +68,6 @@ dir_open(const struct config_files *f)
 int
 config_files_find(struct config_files *f, const char *main, struct err *e)
 {
-	struct stat st;
-
 	f->n = 1;
 	f->main = main;
 	int r = directory_of(f, e);
@@ -96,9 +78,7 @@ config_files_find(struct config_files *f, const char *main, struct err *e)
 		return 0;
 	if (fd < 0)
 		return err_errno(e, -fd, "cannot open %s", f->dir);
-	if (fstat(fd, &st) < 0)
-		return err_errno(e, errno, "%s", f->dir);
-	r = check_owner(&st, f->dir, e);
+	r = rootfile_check(fd, f->dir, e);
 	if (r < 0)
 		return r;
 	DIR *dir = fdopendir(fd);
@@ -124,28 +104,12 @@ int
 config_files_open(const struct config_files *f, unsigned i, struct err *e)
 {
 	char path[LIMIT_PATH + LIMIT_COMPONENT + 2];
-	/* A fifo or a device is not waited for: it is refused below. */
-	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-	struct stat st;
-	FD_AUTO dir = -1;
 
 	config_files_path(f, i, path, sizeof(path));
-	if (i > 0)
-		dir = dir_open(f);
-	FD_AUTO fd = i == 0	? open(f->main, flags)
-		     : dir >= 0 ? openat(dir, f->names[i - 1], flags | O_NOFOLLOW)
-				: dir;
-	if (fd < 0 && errno == ENOENT)
-		return -ENOENT;
-	if (fd < 0 && errno == ELOOP && i > 0)
-		return err_set(e, ERR_USAGE,
-		    "%s is a symbolic link: drop-ins are regular files", path);
-	if (fd < 0)
-		return err_errno(e, errno, "cannot open %s", path);
-	if (fstat(fd, &st) < 0)
-		return err_errno(e, errno, "%s", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(e, ERR_USAGE, "%s is no regular file", path);
-	int r = check_owner(&st, path, e);
-	return r < 0 ? r : fd_steal(&fd);
+	if (i == 0)
+		return rootfile_open(AT_FDCWD, f->main, 0, path, e);
+	FD_AUTO dir = dir_open(f);
+	if (dir < 0)
+		return dir == -ENOENT ? dir : err_errno(e, -dir, "cannot open %s", path);
+	return rootfile_open(dir, f->names[i - 1], O_NOFOLLOW, path, e);
 }

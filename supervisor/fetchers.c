@@ -10,13 +10,23 @@
 #include <stdlib.h>
 
 static struct fetch_info *
-fetch_info_new(const struct msg_want_fetch *w)
+fetch_info_alloc(void)
 {
 	struct fetch_info *f = calloc(1, sizeof(*f));
 
+	if (f)
+		f->certs = (struct certs){-1, -1};
+	return f;
+}
+
+static struct fetch_info *
+fetch_info_new(const struct msg_want_fetch *w)
+{
+	struct fetch_info *f = fetch_info_alloc();
+
 	if (!f || !span_to_str(w->host, f->host, sizeof(f->host)) ||
 	    !span_to_str(w->repository, f->repository, sizeof(f->repository))) {
-		free(f);
+		fetch_info_free(f);
 		return NULL;
 	}
 	f->scheme = (enum fetch_scheme)w->scheme;
@@ -100,6 +110,42 @@ fetch_info_secret(
 	return 0;
 }
 
+/* The host as references spell it: the registry's as this one does, any other's with the
+ * port only where the scheme does not imply it. */
+static int
+certs_name(
+    const struct fetch_info *f, const struct msg_want_fetch *w, char *dst, size_t cap)
+{
+	bool six = strchr(f->host, ':');
+
+	if (span_to_str(w->auth_host, dst, cap) && is_registry(f, dst))
+		return 0;
+	int n = f->port == 443 ? snprintf(dst, cap, "%s%s%s", six ? "[" : "", f->host,
+				     six ? "]" : "")
+			       : snprintf(dst, cap, "%s%s%s:%u", six ? "[" : "", f->host,
+				     six ? "]" : "", f->port);
+	return n < 0 || (size_t)n >= cap ? -EPROTO : 0;
+}
+
+/* Only TLS has a use for them. */
+static int
+fetch_info_certs(struct supervisor *s, struct fetch_info *f,
+    const struct msg_want_fetch *w, struct err *e)
+{
+	char name[301];
+
+	if (f->scheme != SCHEME_HTTPS) {
+		f->certs.cas = fd_sealed_memfd("ca", "", 0);
+		f->certs.clients = fd_sealed_memfd("clients", "", 0);
+		return f->certs.cas < 0 || f->certs.clients < 0
+			   ? err_errno(e, ENFILE, "memory for certificates")
+			   : 0;
+	}
+	if (certs_name(f, w, name, sizeof(name)) < 0)
+		return err_set(e, ERR_INTERNAL, "no such host name");
+	return certs_open("/etc", s->settings.certs, name, &f->certs, e);
+}
+
 /* What the store may record about who has shown access to this pull's layers. */
 static int
 access_tell(struct supervisor *s, struct pull_entry *p, const struct fetch_info *f)
@@ -143,10 +189,10 @@ fetch_connect(
 	    room_start(s, ROOM_DIAL, SANDBOX_MODE_PLAIN, fe->pull, fe->token, -1, &e);
 
 	if (!dial) {
-		room_refuse(frontend, ROOM_DIAL, fe->pull, fe->token, e.text);
+		room_refuse(frontend, ROOM_DIAL, fe->pull, fe->token, &e);
 		return -EAGAIN;
 	}
-	dial->fetch = calloc(1, sizeof(*dial->fetch));
+	dial->fetch = fetch_info_alloc();
 	if (!dial->fetch) {
 		room_kill(dial);
 		return -ENOMEM;
@@ -167,11 +213,17 @@ request_want_fetch(struct room_entry *r, struct ipc_msg *m)
 	const struct msg_want_fetch *w = &m->want_fetch;
 	struct pull_entry *p = pulls_full(r->s, w->pull) ? NULL : pull_get(r->s, w->pull);
 	struct fetch_info *info = fetch_info_new(w);
+	struct err e = {0};
 
 	if (!p || !info || room_find(r->s, ROOM_FETCH, w->pull, w->fetch) ||
 	    fetch_info_secret(r->s, info, w) < 0 || access_tell(r->s, p, info) < 0) {
 		fetch_info_free(info);
 		return -EPROTO;
+	}
+	if (fetch_info_certs(r->s, info, w, &e) < 0) {
+		fetch_info_free(info);
+		room_refuse(r, ROOM_FETCH, w->pull, w->fetch, &e);
+		return 0;
 	}
 	struct room_entry *fe =
 	    start_for(r, ROOM_FETCH, SANDBOX_MODE_PLAIN, w->pull, w->fetch, -1);

@@ -4,22 +4,18 @@
 #include "common/base/limits.h"
 #include "supervisor/crypto.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #define POLICY_FILE "/etc/containers/policy.json"
-#define CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
-#define LIMIT_CAS MiB(4)
 
 int
 files_check_graph(int fd, const char *path, struct err *e)
@@ -97,85 +93,4 @@ files_open_policy(const char *configured, struct policy_file *out)
 		out->fd = fd;
 	else
 		memset(out->sha256, 0, sizeof(out->sha256));
-}
-
-/* Appends a certificate file and a line end. A missing system bundle is no error: TLS
- * then trusts nothing, and says so when it meets a certificate. */
-static int
-append_file(int out, int dir, const char *name, size_t *total)
-{
-	FD_AUTO fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	CLEANUP(free_ptr) uint8_t *bytes = NULL;
-	size_t n;
-
-	if (fd < 0)
-		return -errno;
-	if (*total >= LIMIT_CAS)
-		return -EFBIG;
-	/* One byte less than fits: the line end counts, too. */
-	int r = fd_read_whole(fd, LIMIT_CAS - *total - 1, &bytes, &n);
-	if (r < 0)
-		return r;
-	*total += n + 1;
-	r = fd_write_all(out, bytes, n);
-	return r < 0 ? r : fd_write_all(out, "\n", 1);
-}
-
-static bool
-is_certificate(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 4 &&
-	       (strcmp(name + n - 4, ".crt") == 0 || strcmp(name + n - 4, ".pem") == 0);
-}
-
-static int
-append_dir(int out, const char *path, size_t *total, struct err *e)
-{
-	DIR *d = opendir(path);
-	int r = 0;
-
-	if (!d)
-		return errno == ENOENT ? 0 : err_errno(e, errno, "cannot read %s", path);
-	for (struct dirent *entry; r == 0 && (entry = readdir(d));) {
-		if (!is_certificate(entry->d_name))
-			continue;
-		r = append_file(out, dirfd(d), entry->d_name, total);
-		if (r < 0)
-			err_errno(e, r, "cannot read %s/%s", path, entry->d_name);
-	}
-	closedir(d);
-	return r;
-}
-
-int
-files_open_cas(const char *cert_dir, const char *host, struct err *e)
-{
-	char path[LIMIT_PATH + 1];
-	size_t total = 0;
-	FD_AUTO out = memfd_create("ca", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (out < 0)
-		return err_errno(e, errno, "memory for CA certificates");
-	int r = append_file(out, AT_FDCWD, CA_BUNDLE, &total);
-	if (r < 0 && r != -ENOENT)
-		return err_errno(e, r, "cannot read %s", CA_BUNDLE);
-	if (cert_dir) {
-		r = append_dir(out, cert_dir, &total, e);
-		if (r < 0)
-			return r;
-		/* host is another room's word: one name, never a path. */
-		int n = snprintf(path, sizeof(path), "%s/%s", cert_dir, host);
-		if (!*host || *host == '.' || strchr(host, '/') || n < 0 ||
-		    (size_t)n >= sizeof(path))
-			return err_set(e, ERR_USAGE, "no such host name");
-		r = append_dir(out, path, &total, e);
-		if (r < 0)
-			return r;
-	}
-	if (fcntl(out, F_ADD_SEALS,
-		F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		return err_errno(e, errno, "sealing the CA certificates");
-	return fd_steal(&out);
 }

@@ -1,5 +1,5 @@
-/* What the supervisor opens for others at start, unread: the graph root, the policy file,
- * the CA certificates. Paths come from root's own command line and configuration. */
+/* What the supervisor opens for others at start, unread: the graph root, the policy file.
+ * Paths come from root's own command line and configuration. */
 #ifndef BULKHEAD_SUPERVISOR_FILES_H
 #define BULKHEAD_SUPERVISOR_FILES_H
 
@@ -26,9 +26,5 @@ struct policy_file {
 /* Opens the policy file; configured empty: /etc/containers/policy.json. What goes wrong
  * is out->problem (which files were looked for); out->fd is the caller's to close. */
 void files_open_policy(const char *configured, struct policy_file *out);
-
-/* The system's CA bundle, followed by every *.crt and *.pem of cert_dir (may be NULL; its
- * own files and those of cert_dir/<host>/), as one sealed memfd of PEM text. */
-int files_open_cas(const char *cert_dir, const char *host, struct err *e) MUST_CHECK;
 
 #endif

@@ -26,15 +26,18 @@ may_log(struct room_entry *r)
 
 void
 room_refuse(struct room_entry *asker, enum room room, uint64_t pull, uint64_t token,
-    const char *text)
+    const struct err *why)
 {
 	char safe[1024];
 	struct ipc_msg m = IPC_MSG(refused, .room = room, .pull = pull, .token = token,
-	    .text = span_str(span_escape(span_str(text), safe, sizeof(safe))));
+	    .text = span_str(span_escape(span_str(why->text), safe, sizeof(safe))),
+	    .code = why->code);
 
+	/* A command says itself what it was refused. */
 	if (may_log(asker))
-		supervisor_log(asker->s, asker->s->stopping ? 7 : 4, "%s for %s: %s",
-		    room_name(room), asker->profile->name, text);
+		supervisor_log(asker->s,
+		    asker->s->stopping || asker->s->settings.embedded ? 7 : 4,
+		    "%s for %s: %s", room_name(room), asker->profile->name, why->text);
 	port_send(&asker->control, &m);
 }
 
@@ -55,7 +58,7 @@ start_for(struct room_entry *asker, enum room room, enum sandbox_mode mode, uint
 	else
 		r = room_start(asker->s, room, mode, pull, token, dir, &e);
 	if (!r)
-		room_refuse(asker, room, pull, token, e.text);
+		room_refuse(asker, room, pull, token, &e);
 	return r;
 }
 
@@ -161,7 +164,8 @@ on_want_apply(struct room_entry *r, struct ipc_msg *m)
 		return -ENOMEM;
 	/* Not the store's fault: the pull may have been ended while it asked. */
 	if (ring && (!l || l->apply_end < 0)) {
-		room_refuse(r, ROOM_APPLY, w->pull, w->token, "its layer has ended");
+		struct err e = {.code = ERR_INTERNAL, .text = "its layer has ended"};
+		room_refuse(r, ROOM_APPLY, w->pull, w->token, &e);
 		return 0;
 	}
 	struct room_entry *a =

@@ -21,6 +21,7 @@ fetch_info_free(struct fetch_info *f)
 	if (f->secret)
 		explicit_bzero(f->secret, f->secret_size);
 	free(f->secret);
+	certs_close(&f->certs);
 	free(f);
 }
 

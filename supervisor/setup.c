@@ -50,32 +50,23 @@ setup_frontend(struct room_entry *r)
 static int
 setup_fetch(struct room_entry *r)
 {
-	struct supervisor *s = r->s;
 	struct fetch_info *f = r->fetch;
-	const char *certs = *s->settings.certs ? s->settings.certs : NULL;
-	struct err e = {0};
-	char authority[LIMIT_HOST + 16];
 	struct ipc_msg m = IPC_MSG(setup_fetch, .pull = r->pull, .fetch = r->token,
 	    .scheme = f->scheme, .host = span_str(f->host), .port = f->port,
 	    .repository = span_str(f->repository), .verify = f->verify,
 	    /* A registry token is not waited for: it counts as the first token there. */
 	    .secret = f->secret && f->secret_kind != SECRET_BEARER);
 
-	snprintf(authority, sizeof(authority), "%s:%u", f->host, f->port);
-	FD_AUTO cas = f->scheme == SCHEME_HTTPS ? files_open_cas(certs, authority, &e)
-						: fd_sealed_memfd("ca", "", 0);
-	if (cas < 0) {
-		supervisor_log(s, 3, "%s", e.text);
-		return -EIO;
-	}
-	m.fds[0] = cas;
-	m.nfds = 1;
+	m.fds[0] = f->certs.cas;
+	m.fds[1] = f->certs.clients;
+	m.nfds = 2;
 	int rc = port_send(&r->control, &m);
 	if (rc == 0 && f->secret) {
 		struct ipc_msg secret = IPC_MSG(secret, .kind = f->secret_kind,
 		    .secret = span_of(f->secret, f->secret_size));
 		rc = port_send(&r->control, &secret);
 	}
+	certs_close(&f->certs);
 	return rc;
 }
 

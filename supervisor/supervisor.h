@@ -6,6 +6,7 @@
 #include "common/ipc/port.h"
 #include "policy/sandbox/profile.h"
 #include "policy/sandbox/spawn.h"
+#include "supervisor/certs.h"
 #include "supervisor/daemon.h"
 #include "supervisor/files.h"
 #include "supervisor/secrets.h"
@@ -31,6 +32,7 @@ struct fetch_info {
 	enum secret_kind secret_kind;
 	size_t secret_size;
 	uint8_t *secret; /* owned */
+	struct certs certs;
 };
 
 /* One living room. */
@@ -144,7 +146,7 @@ int request_address_class(struct room_entry *r, struct ipc_msg *m);
 struct room_entry *start_for(struct room_entry *asker, enum room room,
     enum sandbox_mode mode, uint64_t pull, uint64_t token, int dir);
 void room_refuse(struct room_entry *asker, enum room room, uint64_t pull, uint64_t token,
-    const char *text);
+    const struct err *why);
 
 /* ---- requests.c: what rooms may ask ---- */
 

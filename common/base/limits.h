@@ -55,6 +55,8 @@
 #define LIMIT_REDIRECTS 5   /* of one request */
 #define LIMIT_ADDRESSES 16  /* of one host */
 #define LIMIT_CONNECTIONS 4 /* of one fetcher to its origin */
+#define LIMIT_CAS MiB(4)    /* CA certificates for one origin, the system's included */
+#define LIMIT_CLIENT_CERTS KiB(256) /* pairs of certificate and key for one origin */
 
 /* References. */
 #define LIMIT_NAME 512 /* a normalised reference with tag and digest */

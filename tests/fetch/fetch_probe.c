@@ -182,7 +182,7 @@ main(int argc, char **argv)
 		return 3;
 	}
 	origin.want_socket = want_socket;
-	if (transfer_engine_open(engine, &origin) < 0)
+	if (transfer_engine_open(engine, &origin, &e) < 0)
 		return 3;
 	int n = 0;
 	for (int i = optind + 1; i < argc && n < 64; i++, n++) {

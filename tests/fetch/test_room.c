@@ -221,7 +221,8 @@ play_start(struct play *p, enum secret_kind kind, const char *secret)
 	    chan_init(&p->control, fds[0], CH_control, ROOM_SUPERVISOR, ROOM_FETCH), 0);
 	p->control.phase = IPC_RUN;
 	m.fds[0] = fd_sealed_memfd("ca", "", 0);
-	m.nfds = 1;
+	m.fds[1] = fd_sealed_memfd("clients", "", 0);
+	m.nfds = 2;
 	must_send(&p->control, &m);
 	ipc_msg_release(&m);
 	if (kind != SECRET_NONE)

@@ -192,6 +192,21 @@ class Context:
         """A configuration file; policy: the content of its policy.json."""
         return self.session.write_config(self.folder, policy, settings)
 
+    def etc(self):
+        """/etc may be written from now on; the test's end forgets it. The resolver's files, which
+        may be mounts of their own, are those of the machine still."""
+        base = self.session.fresh(self.session.fast)
+        for part in ("upper", "work"):
+            os.mkdir("%s/%s" % (base, part))
+        keep = [m for m in mounts() if m.startswith("/etc/")]
+        for i, path in enumerate(keep):
+            shutil.copy(path, "%s/%d" % (base, i))
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", "lowerdir=/etc,upperdir=%s/upper,"
+                        "workdir=%s/work" % (base, base), "/etc"], check=True)
+        self.cleanups.append(lambda: subprocess.run(["umount", "-l", "/etc"], check=True))
+        for i, path in enumerate(keep):
+            shutil.copy("%s/%d" % (base, i), path)
+
     # programs
 
     def start(self, argv, env=None, **options):

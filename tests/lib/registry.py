@@ -47,7 +47,7 @@ class Real:
     """Debian's docker-registry on a free loopback port; everything below `folder`."""
 
     def __init__(self, folder, user=None, password=None):
-        self.folder = folder
+        self.folder, self.tls = folder, ""
         os.makedirs(folder, exist_ok=True)
         self.auth = basic(user, password) if user else None
         self.log = os.path.join(folder, "log")
@@ -61,7 +61,7 @@ class Real:
         self.host = "127.0.0.1:%d" % self.port
         config = ("version: 0.1\nlog:\n  level: info\n  formatter: text\nstorage:\n"
                   "  filesystem:\n    rootdirectory: %s/data\n  delete:\n    enabled: true\n"
-                  "http:\n  addr: %s\n" % (self.folder, self.host))
+                  "http:\n  addr: %s\n%s" % (self.folder, self.host, self.tls))
         if user:
             with open(self.folder + "/htpasswd", "w") as file:
                 file.write("%s:%s\n" % (user, bcrypt(password)))
@@ -82,6 +82,16 @@ class Real:
                 time.sleep(0.05)
         self.stop()
         return False
+
+    def speak_tls(self, certificate, key, clients):
+        """From now on, with what it has; clients: CAs, of which it tells its clients."""
+        self.stop()
+        self.tls = "  tls:\n    certificate: %s\n    key: %s\n    clientcas: [%s]\n" % (
+            certificate, key, ", ".join(clients))
+        for _ in range(5):
+            if self.start(None, None):
+                return
+        raise RuntimeError("docker-registry did not start:\n" + open(self.log).read()[-2000:])
 
     def push(self, image, name, tag="latest"):
         return mkimage.push(self.host, image, name, tag, self.auth)
@@ -114,12 +124,12 @@ class Real:
 class Authority:
     """A certificate authority made with openssl, and certificates for loopback servers."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, name="test authority"):
         self.folder = folder
         os.makedirs(folder, exist_ok=True)
         self.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
                  "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj",
-                 "/CN=test authority")
+                 "/CN=" + name)
 
     def run(self, *args):
         subprocess.run(["openssl", *args], cwd=self.folder, check=True,
@@ -138,6 +148,11 @@ class Authority:
         context.load_cert_chain("%s/%s.crt" % (self.folder, label),
                                 "%s/%s.key" % (self.folder, label))
         return context
+
+    def client(self, label, **options):
+        """Files of a client certificate and its key."""
+        self.context(label, **options)
+        return ["%s/%s.%s" % (self.folder, label, end) for end in ("crt", "key")]
 
     @property
     def ca(self):

@@ -1,4 +1,4 @@
-/* The policy file and the CA bundle as sealed memory. */
+/* The policy file as sealed memory. */
 #include "supervisor/files.h"
 
 #include "common/base/fd.h"
@@ -74,40 +74,6 @@ a_policy_has_a_limit(void **state)
 	assert_non_null(strstr(p.problem.text, "over"));
 }
 
-static void
-certificates_of_a_directory_are_added(void **state)
-{
-	struct err e = {0};
-	size_t plain, more;
-	char host[128];
-
-	FD_AUTO a = files_open_cas(NULL, "h:1", &e);
-	assert_true(a >= 0);
-	assert_int_equal(fd_check_sealed(a, MiB(8), &plain), 0);
-	make_file("ca.crt", 10);
-	make_file("client.key", 1000);
-	snprintf(host, sizeof(host), "%s/h:1", dir);
-	assert_int_equal(mkdir(host, 0700), 0);
-	make_file("h:1/own.pem", 20);
-	FD_AUTO b = files_open_cas(dir, "h:1", &e);
-	assert_true(b >= 0);
-	assert_int_equal(fd_check_sealed(b, MiB(8), &more), 0);
-	assert_int_equal(more - plain, 10 + 1 + 20 + 1);
-	/* The host is the word of a room that may be owned. */
-	assert_true(files_open_cas(dir, "../h:1", &e) < 0);
-	assert_true(files_open_cas(host, "../h:1", &e) < 0);
-	/* Full to the last byte: what follows is refused, not counted from below zero. */
-	make_file("h:1/own.pem", MiB(4) - plain - 11);
-	assert_true(files_open_cas(dir, "h:1", &e) < 0);
-	make_file("h:1/own.pem", MiB(4) - plain - 11 - 1);
-	FD_AUTO full = files_open_cas(dir, "h:1", &e);
-	assert_true(full >= 0);
-	assert_int_equal(fd_check_sealed(full, MiB(4), &more), 0);
-	assert_int_equal(more, MiB(4));
-	make_file("huge.crt", MiB(4));
-	assert_true(files_open_cas(dir, "h:1", &e) < 0);
-}
-
 int
 main(void)
 {
@@ -115,7 +81,6 @@ main(void)
 	    cmocka_unit_test(a_policy_is_sealed_and_hashed),
 	    cmocka_unit_test(a_missing_policy_says_where_it_was_looked_for),
 	    cmocka_unit_test(a_policy_has_a_limit),
-	    cmocka_unit_test(certificates_of_a_directory_are_added),
 	};
 	char remove[128];
 

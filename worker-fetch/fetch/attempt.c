@@ -176,6 +176,7 @@ attempt_start(struct transfer *t)
 	const struct wire_spec spec = {
 	    .url = &t->url,
 	    .trust = o->verify ? t->engine->trust : NULL,
+	    .identity = t->engine->identity,
 	    .connect_ms = o->times.first_byte + 1000,
 	    .accept = t->accept ? t->accept : "*/*",
 	    .authorization = t->authorization,

@@ -152,7 +152,10 @@ jobs_start(struct fetcher *f)
 		if (j->over || j->t || j->arrived ||
 		    (j->kind == JOB_DOCUMENT && !f->store.packet))
 			continue;
-		job_start(j);
+		if (f->unusable.code)
+			job_fail(j, f->unusable.code, f->unusable.text);
+		else
+			job_start(j);
 	}
 }
 

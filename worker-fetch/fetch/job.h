@@ -41,6 +41,7 @@ struct fetcher {
 	struct transfer_engine *engine;
 	struct transfer_origin origin;
 	uint64_t pull, dials;
+	struct err unusable; /* why nothing can be asked of the origin; code 0 = it can */
 	char repository[LIMIT_REPOSITORY + 1];
 	bool secret_due; /* one was announced and has not come */
 	enum secret_kind secret_kind;

@@ -66,15 +66,40 @@ outcome_status(
 	    *a.message ? ": " : "", a.message, hint);
 }
 
+#define CLIENT                                                                          \
+	"; it may not accept what it got, or wants one: NAME.cert and NAME.key belong " \
+	"in "                                                                           \
+	"its directory below certs.d"
+#define OLD "; less than TLS 1.2 is not spoken"
+
+/* What TLS says, and what to do about it. */
+static const struct tls_hint {
+	const char *detail;
+	enum err_class code;
+	const char *text;
+} tls_hints[] = {
+    {"asked for a client certificate", ERR_AUTH, CLIENT},
+    {"alert bad certificate", ERR_AUTH, CLIENT}, /* this and the next: TLS 1.2 */
+    {"alert unknown ca", ERR_AUTH, CLIENT},
+    {"unsupported protocol", ERR_NETWORK, OLD},
+    {"alert protocol version", ERR_NETWORK, OLD},
+};
+
 int
 outcome_broken(const struct url *url, const char *detail, bool untrusted, struct err *e)
 {
 	char place[OUTCOME_PLACE], safe[300];
-
-	span_escape(span_str(detail), safe, sizeof(safe));
-	return err_set(e, ERR_NETWORK, "%s: %s%s", outcome_place(url, place), safe,
+	struct tls_hint hint = {"", ERR_NETWORK,
 	    untrusted
 		? "; the certificate is not trusted: add the registry's CA, or verify "
 		  "nothing with --tls-verify=false"
-		: "");
+		: ""};
+
+	for (size_t i = 0; i < ARRAY_LEN(tls_hints); i++) {
+		if (strstr(detail, tls_hints[i].detail))
+			hint = tls_hints[i];
+	}
+	span_escape(span_str(detail), safe, sizeof(safe));
+	return err_set(
+	    e, hint.code, "%s: %s%s", outcome_place(url, place), safe, hint.text);
 }

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LIMIT_CA MiB(4)
 #define PROGRESS_MS 250
 #define POLLED (4 + 2 * FETCH_LAYERS)
 #define FETCH_LAYERS 14 /* rings polled at once */
@@ -17,23 +16,44 @@ enum { ROOM_GOES_ON = 0, ROOM_DONE = 1 }; /* or negative: a violation */
 
 /* ---- setup ---- */
 
+/* All of a sealed memfd; the caller frees it. */
 static int
-set_origin(struct fetcher *f, const struct msg_setup_fetch *m, int ca_fd)
+read_sealed(int fd, size_t max, struct span *out)
+{
+	uint8_t *bytes = NULL;
+	size_t n = 0;
+
+	if (fd_check_sealed(fd, max, &n) < 0 || fd_read_whole(fd, max, &bytes, &n) < 0)
+		return -EPROTO;
+	*out = span_of(bytes, n);
+	return 0;
+}
+
+/* Its certificates are the engine's by now. */
+static void
+forget_certificates(struct transfer_origin *o)
+{
+	if (o->clients.n)
+		explicit_bzero((void *)(uintptr_t)o->clients.p, o->clients.n);
+	free((void *)(uintptr_t)o->clients.p);
+	free((void *)(uintptr_t)o->ca.p);
+	o->ca = o->clients = span_of(NULL, 0);
+}
+
+static int
+set_origin(struct fetcher *f, const struct msg_setup_fetch *m, const int fds[2])
 {
 	char authority[LIMIT_HOST + 16];
 	bool six = m->host.n && memchr(m->host.p, ':', m->host.n) && m->host.p[0] != '[';
-	uint8_t *ca = NULL;
-	size_t n = 0;
 
 	snprintf(authority, sizeof(authority), "%s%.*s%s:%u", six ? "[" : "",
 	    (int)m->host.n, (const char *)m->host.p, six ? "]" : "", (unsigned)m->port);
 	if (url_parse_authority(span_str(authority), m->scheme == SCHEME_HTTPS,
 		&f->origin.url, NULL) < 0 ||
 	    !span_to_str(m->repository, f->repository, sizeof(f->repository)) ||
-	    fd_check_sealed(ca_fd, LIMIT_CA, &n) < 0 ||
-	    fd_read_whole(ca_fd, LIMIT_CA, &ca, &n) < 0)
+	    read_sealed(fds[0], LIMIT_CAS, &f->origin.ca) < 0 ||
+	    read_sealed(fds[1], LIMIT_CLIENT_CERTS, &f->origin.clients) < 0)
 		return -EPROTO;
-	f->origin.ca = span_of(ca, n); /* set_up frees it */
 	f->origin.verify = m->verify;
 	f->pull = m->pull;
 	f->secret_due = m->secret;
@@ -70,15 +90,14 @@ set_up(struct fetcher *f)
 		return -EPROTO;
 	int r = -EPROTO;
 	if (m.type == MSG_setup_fetch)
-		r = set_origin(f, &m.setup_fetch, m.fds[0]);
+		r = set_origin(f, &m.setup_fetch, m.fds);
 	ipc_msg_release(&m);
 	f->origin.want_socket = want_socket;
 	f->origin.arg = f;
 	if (r == 0)
-		r = transfer_engine_open(f->engine, &f->origin);
-	free((void *)(uintptr_t)f->origin.ca.p);
-	f->origin.ca = span_of(NULL, 0);
-	return r;
+		r = transfer_engine_open(f->engine, &f->origin, &f->unusable);
+	forget_certificates(&f->origin);
+	return f->unusable.code ? 0 : r; /* whoever asks is told */
 }
 
 /* ---- messages ---- */

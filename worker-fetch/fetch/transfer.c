@@ -1,3 +1,4 @@
+#include "worker-fetch/fetch/identity.h"
 #include "worker-fetch/fetch/outcome.h"
 #include "worker-fetch/fetch/transfer_inner.h"
 #include "worker-fetch/fetch/trust.h"
@@ -16,7 +17,8 @@ or_limit(unsigned ms, unsigned seconds)
 }
 
 int
-transfer_engine_open(struct transfer_engine *en, const struct transfer_origin *origin)
+transfer_engine_open(
+    struct transfer_engine *en, const struct transfer_origin *origin, struct err *e)
 {
 	struct transfer_times *t = &en->origin.times;
 
@@ -27,8 +29,11 @@ transfer_engine_open(struct transfer_engine *en, const struct transfer_origin *o
 	t->step = t->step ? t->step : 250;
 	if (origin->url.tls && origin->verify)
 		en->trust = trust_new(origin->ca);
-	return origin->url.tls && origin->verify && !en->trust ? -ENOMEM : 0;
+	if (origin->url.tls && origin->verify && !en->trust)
+		return -ENOMEM;
+	return identity_new(origin->clients, &en->identity, e);
 }
+
 static void
 transfer_free(struct transfer *t)
 {
@@ -57,6 +62,7 @@ transfer_engine_free(struct transfer_engine *en)
 		transfer_free(en->list);
 	wire_free(en->wire);
 	trust_free(en->trust);
+	identity_free(en->identity);
 	free(en);
 }
 

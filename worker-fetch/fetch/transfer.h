@@ -29,7 +29,8 @@ struct transfer_times {
 struct transfer_origin {
 	struct url url; /* its target is ignored */
 	bool verify;	/* certificates */
-	struct span ca; /* PEM; needed only by transfer_engine_open */
+	/* Needed only by transfer_engine_open: PEM; see identity.h. */
+	struct span ca, clients;
 	struct transfer_times times;
 	/* The engine lacks a connection: answer, now or later, with
 	 * transfer_engine_socket or transfer_engine_no_socket, once a call. */
@@ -82,9 +83,10 @@ struct transfer_engine *transfer_engine_new(struct err *e);
 /* Ends every transfer without calling done. */
 void transfer_engine_free(struct transfer_engine *en);
 
-/* Names the origin; once. 0 or -ENOMEM. */
-int transfer_engine_open(
-    struct transfer_engine *en, const struct transfer_origin *origin) MUST_CHECK;
+/* Names the origin; once. 0, -ENOMEM, or -EINVAL with *e: its client certificates cannot
+ * be used. */
+int transfer_engine_open(struct transfer_engine *en, const struct transfer_origin *origin,
+    struct err *e) MUST_CHECK;
 
 /* A connected socket for the origin; taken over. */
 void transfer_engine_socket(struct transfer_engine *en, int fd);

@@ -37,6 +37,7 @@ struct transfer {
 struct transfer_engine {
 	struct wire *wire;
 	struct trust *trust; /* with TLS and verification */
+	struct identity *identity;
 	struct transfer_origin origin;
 	struct transfer *list; /* oldest first */
 	unsigned asked;	       /* sockets on their way */

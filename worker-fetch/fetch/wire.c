@@ -2,6 +2,7 @@
 
 #include "common/base/fd.h"
 #include "worker-fetch/fetch/connect.h"
+#include "worker-fetch/fetch/identity.h"
 #include "worker-fetch/fetch/trust.h"
 
 #include <curl/curl.h>
@@ -18,6 +19,8 @@ struct wire {
 	struct wire_events events;
 	int sockets[LIMIT_CONNECTIONS]; /* connected, not yet libcurl's */
 	unsigned n_sockets, in_use /* libcurl's */, calls;
+	bool answered;	     /* a header has come, of any call */
+	unsigned unanswered; /* calls that ended before, after a client was asked for */
 };
 
 struct wire_call {
@@ -25,7 +28,9 @@ struct wire_call {
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	void *arg;
-	bool starved, verify;
+	struct trust *trust;
+	struct identity *identity;
+	bool starved;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -111,6 +116,7 @@ on_header(char *p, size_t size, size_t n, void *arg)
 {
 	struct wire_call *c = arg;
 
+	c->wire->answered = true;
 	return c->wire->events.header(c->arg, span_of(p, size * n)) ? size * n : 0;
 }
 
@@ -179,7 +185,11 @@ set_connection(struct wire_call *c, const struct wire_spec *spec)
 static CURLcode
 on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg)
 {
-	trust_apply(arg, ssl_ctx);
+	const struct wire_call *c = arg;
+
+	if (c->trust)
+		trust_apply(c->trust, ssl_ctx);
+	identity_apply(c->identity, ssl_ctx);
 	return CURLE_OK;
 }
 
@@ -190,8 +200,7 @@ set_tls(struct wire_call *c, const struct wire_spec *spec)
 	       SET(CURLOPT_SSL_VERIFYPEER, spec->trust ? 1L : 0L) &&
 	       SET(CURLOPT_SSL_VERIFYHOST, spec->trust ? 2L : 0L) &&
 	       SET(CURLOPT_CAINFO, NULL) && SET(CURLOPT_CAPATH, NULL) &&
-	       (!spec->trust || (SET(CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx) &&
-				    SET(CURLOPT_SSL_CTX_DATA, spec->trust)));
+	       SET(CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx) && SET(CURLOPT_SSL_CTX_DATA, c);
 }
 
 static bool
@@ -222,7 +231,8 @@ wire_call_start(struct wire *w, const struct wire_spec *spec)
 		return NULL;
 	c->wire = w;
 	c->arg = spec->arg;
-	c->verify = spec->trust != NULL;
+	c->trust = spec->trust;
+	c->identity = spec->identity;
 	c->easy = curl_easy_init();
 	w->calls++;
 	if (!c->easy || !set_request(c, spec) || !set_connection(c, spec) ||
@@ -257,6 +267,19 @@ wire_call_free(struct wire_call *c)
 
 /* ---- the round ---- */
 
+/* A TLS 1.3 server that does not like its client says so after the client's part of the
+ * handshake and closes; whether the alert or the reset arrives first is luck, and libcurl
+ * may have tried once more by itself. Twice is no accident. */
+static bool
+client_refused(struct wire_call *c, CURLcode rc)
+{
+	struct wire *w = c->wire;
+
+	if (rc == CURLE_OK || w->answered || !c->identity || !identity_asked(c->identity))
+		return false;
+	return ++w->unanswered > 1;
+}
+
 /* Whether another connection may do better. A server that speaks no TLS or has a bad
  * certificate stays so. */
 static enum wire_end
@@ -267,16 +290,19 @@ end_of(const struct wire_call *c, CURLcode rc)
 	switch (rc) {
 	case CURLE_OK:
 		return WIRE_OK;
+	case CURLE_RECV_ERROR:
+		/* TLS 1.3 tells it after the handshake. */
+		return strstr(c->error, "certificate required") ? WIRE_FAILED
+								: WIRE_BROKEN;
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
 	case CURLE_GOT_NOTHING:
 	case CURLE_PARTIAL_FILE:
 		return WIRE_BROKEN;
 	case CURLE_SSL_CONNECT_ERROR:
 		/* Where nothing is verified the server may speak no TLS at all, and the
 		 * caller wants to know that at once. */
-		return c->verify &&
+		return c->trust &&
 			       (strstr(c->error, "SYSCALL") || strstr(c->error, "reset"))
 			   ? WIRE_BROKEN
 			   : WIRE_FAILED;
@@ -301,8 +327,13 @@ wire_perform(struct wire *w)
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &c);
-		w->events.ended(
-		    c->arg, end_of(c, rc), *c->error ? c->error : curl_easy_strerror(rc));
+		if (client_refused(c, rc))
+			w->events.ended(c->arg, WIRE_FAILED,
+			    "it asked for a client certificate and then closed the "
+			    "connection");
+		else
+			w->events.ended(c->arg, end_of(c, rc),
+			    *c->error ? c->error : curl_easy_strerror(rc));
 	}
 	return 0;
 }

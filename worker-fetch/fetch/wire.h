@@ -8,6 +8,7 @@
 
 #include <poll.h>
 
+struct identity;
 struct trust;
 struct wire;	  /* the connections to one origin */
 struct wire_call; /* one exchange */
@@ -35,8 +36,10 @@ struct wire_spec {
 	const struct url *url;
 	struct trust
 	    *trust; /* NULL: certificates are not verified; must outlive the wire */
-	unsigned connect_ms;	   /* for the TLS handshake */
-	const char *accept;	   /* never NULL */
+	struct identity
+	    *identity;	     /* client certificates, or NULL; must outlive the wire */
+	unsigned connect_ms; /* for the TLS handshake */
+	const char *accept;  /* never NULL */
 	const char *authorization; /* or NULL */
 	const char *form;	   /* POST this, or NULL */
 	uint64_t from;		   /* ask for the bytes from here on; 0: no Range */
