@@ -6,6 +6,7 @@
 #include "frontend/origin.h"
 #include "frontend/pace.h"
 #include "frontend/pull.h"
+#include "frontend/registries.h"
 
 struct fetcher {
 	struct fetcher *next;
@@ -59,16 +60,22 @@ struct pull {
 	bool begun;	      /* the store knows of it */
 	uint64_t id;
 	struct wish wish;
-	char name[LIMIT_NAME + 1]; /* the canonical reference to be recorded */
+	char name[LIMIT_NAME + 1];     /* the canonical reference to be recorded */
+	struct registries *registries; /* as they were when it was asked for */
+	struct endpoint *endpoints;    /* where it can be had, by them */
+	unsigned n_endpoints,
+	    endpoint;		    /* the one that is asked (pull_use_endpoint) ... */
+	struct registry registry;   /* ... where that is ... */
+	enum fetch_auth credential; /* ... whose credentials go there ... */
 	char ref[LIMIT_TAG + 1 > 80 ? LIMIT_TAG + 1
-				    : 80]; /* tag or digest, as the registry is asked */
+				    : 80]; /* ... and the tag or digest asked for */
 	bool pinned;			   /* the name has a digest */
 	uint8_t digest[32];
-	struct registry registry;
 	bool verify, fallback; /* fallback: plain HTTP may be tried */
 	uint8_t *secret;
 	size_t secret_size;
-	char source[LIMIT_PATH + 1]; /* where the credentials are from, for people */
+	/* Where the credentials are from, for people: of the endpoint, of the request. */
+	char source[LIMIT_PATH + 1], given[64];
 	enum auth_state auth_state;
 	unsigned auth;	  /* get.auth of new requests */
 	unsigned tokens;  /* tokens asked for so far */

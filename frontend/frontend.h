@@ -16,6 +16,7 @@ struct metrics;
 struct metrics_socket;
 struct pull;
 struct query;
+struct registries;
 
 struct frontend {
 	struct loop loop;
@@ -35,7 +36,8 @@ struct frontend {
 	struct loop_timer no_store; /* ends what was asked while there is no store */
 
 	/* As set up, and set up again by each reload. */
-	char *insecure;	      /* host[:port] or CIDR, a line each */
+	struct registries *registries, *coming; /* coming: rows for the next set-up */
+	char *insecure;				/* host[:port] or CIDR, a line each */
 	char *policy_problem; /* why no image may be pulled or tagged; "" = a policy was
 				 read */
 	char *auth_file;      /* its path, for people; "" = none */

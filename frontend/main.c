@@ -8,6 +8,7 @@
 #include "frontend/metrics.h"
 #include "frontend/pulls.h"
 #include "frontend/query.h"
+#include "frontend/registries.h"
 #include "policy/sandbox/sandbox.h"
 
 #include <errno.h>
@@ -60,10 +61,24 @@ text_replace(char **text, struct span with)
 	return 0;
 }
 
+static int
+frontend_registry(struct frontend *f, const struct msg_registry *m)
+{
+	if (!f->coming)
+		f->coming = registries_new();
+	if (!f->coming)
+		return -ENOMEM;
+	return registries_add(
+	    f->coming, (enum registry_row)m->kind, (unsigned)m->flags, m->name, m->value);
+}
+
 /* At the start, and again by each reload. Pulls under way keep what they began with. */
 static int
 frontend_set_up(struct frontend *f, const struct msg_setup_frontend *m)
 {
+	registries_unref(f->registries);
+	f->registries = f->coming;
+	f->coming = NULL;
 	if (text_replace(&f->insecure, m->insecure) < 0 ||
 	    text_replace(&f->policy_problem, m->policy_problem) < 0 ||
 	    text_replace(&f->auth_file, m->auth_file) < 0)
@@ -242,6 +257,8 @@ control_message(struct port *p, struct ipc_msg *m)
 		return frontend_peer(f, m);
 	case MSG_listen:
 		return frontend_listen(f, m);
+	case MSG_registry:
+		return frontend_registry(f, &m->registry);
 	case MSG_setup_frontend:
 		return frontend_set_up(f, &m->setup_frontend);
 	case MSG_ping:
@@ -263,15 +280,21 @@ control_ended(struct port *p, const char *why)
 	loop_quit(&f->loop);
 }
 
-/* The setup message, before the loop: nothing else may come first. */
+/* The setup message, before the loop: nothing but rows of registries may come first. */
 static int
 frontend_setup(struct frontend *f)
 {
 	struct ipc_msg m;
+	int r = 0;
 
-	int r = control_wait(&f->control.chan, &m, -1);
-	if (r != 0)
-		return -EPIPE;
+	do {
+		if (control_wait(&f->control.chan, &m, -1) != 0)
+			return -EPIPE;
+		if (m.type == MSG_registry)
+			r = frontend_registry(f, &m.registry);
+	} while (r == 0 && m.type == MSG_registry);
+	if (r < 0)
+		return r;
 	if (m.type != MSG_setup_frontend)
 		return -EPROTO;
 	f->control.chan.phase = IPC_RUN;

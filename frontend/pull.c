@@ -41,6 +41,8 @@ pull_free(struct pull *p)
 	if (p->secret)
 		explicit_bzero(p->secret, p->secret_size);
 	free(p->secret);
+	free(p->endpoints);
+	registries_unref(p->registries);
 	free(p->layers);
 	free(p);
 }
@@ -153,11 +155,76 @@ struct fetcher *
 pull_home(struct pull *p)
 {
 	if (!p->home)
-		p->home = fetcher_start(p, &p->registry.url, p->wish.auth, NULL);
+		p->home = fetcher_start(p, &p->registry.url, p->credential, NULL);
 	return p->home;
 }
 
 /* ---- what is wanted ---- */
+
+/* Where the credentials of the endpoint are from. */
+static void
+pull_source(struct pull *p)
+{
+	const char *from = p->f->auth_file;
+
+	if (!from || !*from)
+		from = "no auth file is configured";
+	if (p->credential == AUTH_NONE)
+		from = "none were given";
+	else if (p->credential == AUTH_GIVEN)
+		from = p->given;
+	snprintf(p->source, sizeof(p->source), "%s", from);
+}
+
+static int
+pull_places(struct pull *p, const struct ref *ref, struct err *e)
+{
+	struct endpoint list[LIMIT_ENDPOINTS];
+
+	int n = registries_endpoints(p->f->registries, ref, list, e);
+	if (n < 0)
+		return n;
+	p->endpoints = malloc((size_t)n * sizeof(*list));
+	if (!p->endpoints)
+		return err_errno(e, ENOMEM, "pull");
+	memcpy(p->endpoints, list, (size_t)n * sizeof(*list));
+	p->n_endpoints = (unsigned)n;
+	if (p->f->registries)
+		p->registries = registries_ref(p->f->registries);
+	return 0;
+}
+
+/* Credentials that came with the request are those of the registry in the name: a mirror
+ * elsewhere gets what the files have for it. */
+static enum fetch_auth
+pull_credential(const struct pull *p, const char *domain)
+{
+	size_t n = strlen(domain);
+	bool own = strncmp(p->name, domain, n) == 0 && p->name[n] == '/';
+
+	return p->wish.auth == AUTH_GIVEN && !own ? AUTH_FILES : p->wish.auth;
+}
+
+int
+pull_use_endpoint(struct pull *p, unsigned endpoint, struct err *e)
+{
+	const struct endpoint *at = &p->endpoints[endpoint];
+	int r = registry_of(&at->ref, span_str(p->f->insecure), &p->registry, e);
+
+	if (r < 0)
+		return r;
+	p->endpoint = endpoint;
+	if (at->ref.has_digest)
+		digest_print(at->ref.digest, p->ref);
+	else
+		snprintf(p->ref, sizeof(p->ref), "%s", at->ref.tag);
+	p->credential = pull_credential(p, at->ref.domain);
+	pull_source(p);
+	p->fallback = p->wish.verify == 2 ||
+		      (p->wish.verify == 0 && (at->insecure || p->registry.insecure));
+	p->verify = !p->fallback;
+	return 0;
+}
 
 static int
 pull_name(struct pull *p, struct span name, struct err *e)
@@ -174,11 +241,7 @@ pull_name(struct pull *p, struct span name, struct err *e)
 	snprintf(p->name, sizeof(p->name), "%s", record);
 	p->pinned = ref.has_digest;
 	memcpy(p->digest, ref.digest, sizeof(p->digest));
-	if (ref.has_digest)
-		digest_print(ref.digest, p->ref);
-	else
-		snprintf(p->ref, sizeof(p->ref), "%s", ref.tag);
-	return registry_of(&ref, span_str(p->f->insecure), &p->registry, e);
+	return pull_places(p, &ref, e);
 }
 
 static int
@@ -203,16 +266,8 @@ pull_wish(struct pull *p, const struct pull_options *o, struct err *e)
 static int
 pull_secret(struct pull *p, const struct pull_options *o, struct err *e)
 {
-	const char *from = p->f->auth_file;
-
-	if (!from || !*from)
-		from = "no auth file is configured";
-	if (o->auth == AUTH_NONE)
-		from = "none were given";
-	else if (o->auth == AUTH_GIVEN)
-		from = "those given with the request";
-	if (!o->source.n || !span_to_str(o->source, p->source, sizeof(p->source)))
-		snprintf(p->source, sizeof(p->source), "%s", from);
+	if (!o->source.n || !span_to_str(o->source, p->given, sizeof(p->given)))
+		snprintf(p->given, sizeof(p->given), "those given with the request");
 	if (o->auth != AUTH_GIVEN)
 		return 0;
 	if (o->secret.n > LIMIT_SECRET)
@@ -244,12 +299,12 @@ pull_new(struct frontend *f, const struct pull_options *o, struct err *e)
 		r = pull_name(p, o->name, e);
 	if (r == 0)
 		r = pull_secret(p, o, e);
+	if (r == 0)
+		r = pull_use_endpoint(p, 0, e);
 	if (r < 0) {
 		pull_free(p);
 		return NULL;
 	}
-	p->fallback = o->verify == 2 || (o->verify == 0 && p->registry.insecure);
-	p->verify = !p->fallback;
 	return p;
 }
 

@@ -9,6 +9,10 @@
 
 struct pull *pull_find(struct frontend *f, uint64_t id);
 
+/* From now on everything is asked of that endpoint: no fetcher of another one may be
+ * left. 0, or negative with *e. */
+int pull_use_endpoint(struct pull *p, unsigned endpoint, struct err *e) MUST_CHECK;
+
 /* The registry's own fetcher, asked for when there is none. NULL when memory is short. */
 struct fetcher *pull_home(struct pull *p);
 

@@ -45,7 +45,7 @@ token_begin(struct pull *p, const struct msg_challenge *c)
 		    origin_text(&p->registry.url), e.text);
 		return;
 	}
-	bool secret = p->wish.auth != AUTH_NONE;
+	bool secret = p->credential != AUTH_NONE;
 	int r = secret ? url_may_see_secret(&p->home->origin, &p->realm, &e)
 		       : url_may_lead(&p->home->origin, &p->realm, &e);
 	if (r < 0) {
@@ -56,7 +56,7 @@ token_begin(struct pull *p, const struct msg_challenge *c)
 	p->tokens++;
 	if (url_same_origin(&p->realm, &p->home->origin))
 		pull_ask_token(p, p->home);
-	else if (!fetcher_start(p, &p->realm, p->wish.auth, p->home))
+	else if (!fetcher_start(p, &p->realm, p->credential, p->home))
 		pull_fail(p, ERR_INTERNAL, "out of memory");
 }
 
@@ -91,7 +91,7 @@ report_challenge(struct fetcher *fe, const struct msg_challenge *c)
 		return;
 	}
 	/* A registry token is what a token server would answer: it goes as it is. */
-	if (p->auth_state == AUTH_UNASKED && p->wish.auth == AUTH_GIVEN &&
+	if (p->auth_state == AUTH_UNASKED && p->credential == AUTH_GIVEN &&
 	    p->wish.secret_kind == SECRET_BEARER) {
 		credential_have(p, 2);
 		return;
@@ -103,7 +103,7 @@ report_challenge(struct fetcher *fe, const struct msg_challenge *c)
 		    "%s refused the credentials for %s: check them (%s), and that the "
 		    "account may pull it",
 		    origin_text(&fe->origin), p->name, p->source);
-	else if (c->scheme == CHALLENGE_BASIC && p->wish.auth == AUTH_NONE)
+	else if (c->scheme == CHALLENGE_BASIC && p->credential == AUTH_NONE)
 		pull_fail(p, ERR_AUTH,
 		    "%s demands a login for %s: pass --creds or --authfile",
 		    origin_text(&fe->origin), p->name);
@@ -170,7 +170,7 @@ fall_back(struct fetcher *fe, const struct msg_fetch_failed *m)
 	    host.port == 0)
 		plain.port = 80;
 	fetcher_end(fe);
-	p->home = fetcher_start(p, &plain, p->wish.auth, NULL);
+	p->home = fetcher_start(p, &plain, p->credential, NULL);
 	for (struct request *q = p->requests; q; q = q->next) {
 		if (!q->fetcher)
 			q->fetcher = p->home;

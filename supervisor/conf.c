@@ -1,58 +1,17 @@
-/* Configuration files through conf rooms, one a file, one after another: what a later
- * file says holds. Last comes the policy, which a verdict room tries. */
-#include "supervisor/conf.h"
+/* Configuration files through conf rooms, one a file, one after another. */
+#include "supervisor/conf_steps.h"
 
 #include "common/base/fd.h"
-#include "common/ipc/port.h"
 #include "policy/sandbox/profile.h"
-#include "policy/sandbox/spawn.h"
-#include "supervisor/files.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CONFIG_FILE "/etc/bulkhead/bulkhead.toml"
 #define CONF_TIMEOUT_MS 15000 /* for one file, all of it */
-
-/* Where storage.conf is looked for, the first that exists: containers-storage.conf(5). */
-static const char *const storage_files[] = {
-    "/etc/containers/storage.conf", "/usr/share/containers/storage.conf"};
-
-/* What comes next. */
-enum step { STEP_OWN, STEP_STORAGE, STEP_AUTH, STEP_POLICY, STEP_END };
-
-struct conf_reading {
-	struct loop *loop;
-	struct sandbox_host *host;
-	struct settings *settings;
-	struct secrets *secrets;
-	struct policy_file *policy;
-	conf_done_fn done;
-	conf_note_fn note;
-	void *arg;
-	struct err err;
-	enum step step;
-	unsigned at; /* of the step's files: the one that is read now */
-	/* The file that is read now. */
-	int file;
-	enum config_kind kind;
-	char path[LIMIT_PATH + LIMIT_COMPONENT + 2];
-	unsigned messages;
-	size_t bytes;
-	/* Its reader. */
-	bool running;
-	struct sandbox_room room;
-	struct loop_source early; /* the control fd before the first packet */
-	struct port control;
-	struct loop_timer timer; /* the file's time; also what begins the reading */
-};
-
-static void reading_next(struct conf_reading *rd);
 
 /* ---- one room ---- */
 
@@ -86,12 +45,32 @@ reading_finish(struct conf_reading *rd, int r)
 	free(rd);
 }
 
-/* What the auth file names and bulkhead does not use is said, so that nobody looks for
+static void
+reading_next(struct conf_reading *rd)
+{
+	int r = reading_step(rd);
+
+	if (r != 0)
+		reading_finish(rd, r < 0 ? r : 0);
+}
+
+int
+reading_keep(struct conf_reading *rd, enum registry_row kind, unsigned flags,
+    struct span name, struct span value)
+{
+	return registry_rows_add(rd->registries, kind, flags, name, value, &rd->err);
+}
+
+/* What a file names and bulkhead does not use is said, so that nobody looks for
  * the reason of a refused login elsewhere. */
 static void
-row_auth(const struct conf_reading *rd, struct span key, struct span value)
+row_unused(const struct conf_reading *rd, struct span key, struct span value)
 {
 	char what[129], text[512], line[LIMIT_PATH + 1024];
+
+	if (span_is(key, "credential-helpers") &&
+	    (!value.n || span_is(value, "containers-auth.json")))
+		return;
 
 	snprintf(line, sizeof(line), "%s: %s: %s: not used", rd->path,
 	    span_escape(key, what, sizeof(what)), span_escape(value, text, sizeof(text)));
@@ -106,11 +85,20 @@ reader_row(struct conf_reading *rd, struct span key, struct span value)
 		return settings_row(rd->settings, rd->at, key, value, &rd->err);
 	case CONFIG_STORAGE:
 		return settings_row_storage(rd->settings, key, value, &rd->err);
-	case CONFIG_AUTH:
-		row_auth(rd, key, value);
+	default:
+		row_unused(rd, key, value);
 		return 0;
 	}
-	return -EINVAL;
+}
+
+static int
+reader_registry(struct conf_reading *rd, const struct msg_config_registry *m)
+{
+	if (rd->kind < CONFIG_REGISTRIES || m->kind == REGISTRY_FILE ||
+	    (rd->kind == CONFIG_ALIASES && m->kind != REGISTRY_ALIAS))
+		return -EPROTO;
+	return reading_keep(
+	    rd, (enum registry_row)m->kind, (unsigned)m->flags, m->name, m->value);
 }
 
 /* Only the auth file has any. */
@@ -134,6 +122,8 @@ reader_count(struct conf_reading *rd, const struct ipc_msg *m)
 		rd->bytes += m->config_row.value.n;
 	if (m->type == MSG_config_secret)
 		rd->bytes += m->config_secret.secret.n + m->config_secret.scope.n;
+	if (m->type == MSG_config_registry)
+		rd->bytes += m->config_registry.name.n + m->config_registry.value.n;
 	if (rd->messages <= LIMIT_CONFIG_ROWS && rd->bytes <= LIMIT_CONFIG_BYTES)
 		return 0;
 	return err_set(
@@ -191,6 +181,8 @@ reader_message(struct conf_reading *rd, struct ipc_msg *m)
 		return reader_row(rd, m->config_row.key, m->config_row.value);
 	case MSG_config_secret:
 		return reader_secret(rd, &m->config_secret);
+	case MSG_config_registry:
+		return reader_registry(rd, &m->config_registry);
 	case MSG_config_end:
 		return reader_end_of_file(rd, m->config_end.code, m->config_end.text);
 	case MSG_policy_read:
@@ -269,8 +261,7 @@ timer_fired(struct loop_timer *t)
 			    rd->path, CONF_TIMEOUT_MS / 1000));
 }
 
-/* Starts the reader of what rd->path names: rd->file, or the policy. */
-static int
+int
 reader_start(struct conf_reading *rd, enum room room, enum config_kind kind)
 {
 	int r = sandbox_spawn(
@@ -290,131 +281,9 @@ reader_start(struct conf_reading *rd, enum room room, enum config_kind kind)
 	return r < 0 ? err_errno(&rd->err, -r, "the reader of %s", rd->path) : 0;
 }
 
-/* ---- one file after another: 0 = a reader is at work, 1 = the step is over ---- */
-
-/* The main file, then its drop-ins. */
-static int
-step_own(struct conf_reading *rd)
-{
-	struct settings *s = rd->settings;
-	int r = rd->at == 0 ? config_files_find(&s->files,
-				  s->config ? s->config : CONFIG_FILE, &rd->err)
-			    : 0;
-
-	if (r < 0)
-		return r;
-	if (rd->at == s->files.n)
-		return 1;
-	config_files_path(&s->files, rd->at, rd->path, sizeof(rd->path));
-	rd->file = config_files_open(&s->files, rd->at, &rd->err);
-	if (rd->file >= 0)
-		return reader_start(rd, ROOM_CONF, CONFIG_BULKHEAD);
-	if (rd->file != -ENOENT || rd->err.code)
-		return rd->file;
-	if (rd->at > 0 || s->config)
-		return err_set(&rd->err, ERR_USAGE, "%s: no such file", rd->path);
-	rd->at++;
-	return step_own(rd);
-}
-
-/* Another program's file, whoever owns it. Also 2: there is none. */
-static int
-foreign(struct conf_reading *rd, const char *path, enum config_kind kind)
-{
-	snprintf(rd->path, sizeof(rd->path), "%s", path);
-	rd->file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (rd->file >= 0)
-		return reader_start(rd, ROOM_CONF, kind);
-	return errno == ENOENT ? 2 : err_errno(&rd->err, errno, "cannot open %s", path);
-}
-
-static int
-step_storage(struct conf_reading *rd)
-{
-	struct settings *s = rd->settings;
-	const char *const one[] = {s->storage};
-	const char *const *paths = *s->storage ? one : storage_files;
-	size_t n = *s->storage ? 1 : ARRAY_LEN(storage_files);
-
-	if (rd->at > 0)
-		return 1;
-	for (size_t i = 0; i < n; i++) {
-		int r = foreign(rd, paths[i], CONFIG_STORAGE);
-		if (r == 2)
-			continue;
-		snprintf(s->storage_used, sizeof(s->storage_used), "%s", paths[i]);
-		return r;
-	}
-	if (*s->storage)
-		return err_set(&rd->err, ERR_USAGE, "%s: no such file", s->storage);
-	return 1;
-}
-
-static int
-step_auth(struct conf_reading *rd)
-{
-	struct settings *s = rd->settings;
-
-	if (rd->at > 0 || !*s->auth)
-		return 1;
-	int r = foreign(rd, s->auth, CONFIG_AUTH);
-	return r == 2 ? err_set(&rd->err, ERR_USAGE, "%s: no such file", s->auth) : r;
-}
-
-/* A command's own daemon tries none: its one verdict comes at once. */
-static int
-step_policy(struct conf_reading *rd)
-{
-	if (rd->at > 0)
-		return 1;
-	files_open_policy(rd->settings->policy, rd->policy);
-	snprintf(rd->path, sizeof(rd->path), "%s", rd->policy->path);
-	if (rd->policy->fd < 0 || rd->settings->embedded)
-		return 1;
-	return reader_start(rd, ROOM_VERDICT, 0);
-}
-
-/* What is decided once all files of a step are read. */
-static int
-step_over(struct conf_reading *rd)
-{
-	if (rd->step == STEP_OWN)
-		settings_override(rd->settings);
-	if (rd->step == STEP_STORAGE) {
-		settings_finish(rd->settings);
-		int r = settings_check(rd->settings, &rd->err);
-		if (r < 0)
-			return r;
-	}
-	rd->step++;
-	rd->at = 0;
-	return 0;
-}
-
-static void
-reading_next(struct conf_reading *rd)
-{
-	static int (*const steps[])(struct conf_reading * rd) = {[STEP_OWN] = step_own,
-	    [STEP_STORAGE] = step_storage,
-	    [STEP_AUTH] = step_auth,
-	    [STEP_POLICY] = step_policy};
-	int r = 1;
-
-	while (r == 1 && rd->step != STEP_END) {
-		r = steps[rd->step](rd);
-		if (r == 1) {
-			int over = step_over(rd);
-			r = over < 0 ? over : 1;
-		}
-	}
-	if (r != 0)
-		reading_finish(rd, r < 0 ? r : 0);
-}
-
 struct conf_reading *
-conf_begin(struct loop *loop, struct sandbox_host *h, struct settings *settings,
-    struct secrets *secrets, struct policy_file *policy, conf_done_fn done,
-    conf_note_fn note, void *arg)
+conf_begin(struct loop *loop, struct sandbox_host *h, const struct configured *c,
+    conf_done_fn done, conf_note_fn note, void *arg)
 {
 	struct conf_reading *rd = calloc(1, sizeof(*rd));
 
@@ -422,17 +291,18 @@ conf_begin(struct loop *loop, struct sandbox_host *h, struct settings *settings,
 		return NULL;
 	*rd = (struct conf_reading){.loop = loop,
 	    .host = h,
-	    .settings = settings,
-	    .secrets = secrets,
-	    .policy = policy,
+	    .settings = c->settings,
+	    .registries = c->registries,
+	    .secrets = c->secrets,
+	    .policy = c->policy,
 	    .done = done,
 	    .note = note,
 	    .arg = arg,
 	    .file = -1,
 	    .early = {.fd = -1},
 	    .timer = {.fired = timer_fired, .arg = rd}};
-	*policy = (struct policy_file){.fd = -1};
-	settings_begin(settings);
+	*c->policy = (struct policy_file){.fd = -1};
+	settings_begin(c->settings);
 	loop_timer_set(loop, &rd->timer, 0);
 	return rd;
 }
@@ -474,15 +344,14 @@ waiting_note(void *arg, const char *text)
 }
 
 int
-settings_read(struct settings *s, struct sandbox_host *h, struct secrets *secrets,
-    struct policy_file *policy, struct err *e)
+settings_read(const struct configured *c, struct sandbox_host *h, struct err *e)
 {
-	struct waiting w = {.e = e, .settings = s};
+	struct waiting w = {.e = e, .settings = c->settings};
 
 	int r = loop_init(&w.loop);
 	if (r < 0)
 		return err_errno(e, -r, "event loop");
-	if (!conf_begin(&w.loop, h, s, secrets, policy, waiting_done, waiting_note, &w))
+	if (!conf_begin(&w.loop, h, c, waiting_done, waiting_note, &w))
 		r = err_errno(e, ENOMEM, "reading the configuration");
 	else
 		r = loop_run(&w.loop);

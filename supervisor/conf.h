@@ -12,12 +12,11 @@ struct conf_reading;
 typedef void (*conf_note_fn)(void *arg, const char *text);
 
 /* As settings_read, in a loop: done is called once, from the loop, with what
- * settings_read would have returned; the reading is freed after it. settings, secrets
- * and policy are the caller's and have to stay. NULL when memory is short. */
+ * settings_read would have returned; the reading is freed after it. What `c` points to is
+ * the caller's and has to stay. NULL when memory is short. */
 typedef void (*conf_done_fn)(void *arg, int r, const struct err *e);
 struct conf_reading *conf_begin(struct loop *loop, struct sandbox_host *h,
-    struct settings *settings, struct secrets *secrets, struct policy_file *policy,
-    conf_done_fn done, conf_note_fn note, void *arg);
+    const struct configured *c, conf_done_fn done, conf_note_fn note, void *arg);
 
 /* Ends a reading whose done has not been called, and calls it no more. */
 void conf_cancel(struct conf_reading *rd);

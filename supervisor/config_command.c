@@ -20,6 +20,7 @@ struct command {
 	char *argv[ARGV_MAX];
 	int argc;
 	struct settings settings;
+	struct registry_rows registries;
 	struct secrets secrets;
 	struct policy_file policy;
 	struct sandbox_host host;
@@ -112,7 +113,9 @@ read_files(struct command *c, config_host_fn host, struct err *e)
 	int r = host(&c->host, e);
 	if (r < 0)
 		return r;
-	r = settings_read(&c->settings, &c->host, &c->secrets, &c->policy, e);
+	struct configured all = {&c->settings, &c->registries, &c->secrets, &c->policy};
+	r = settings_read(&all, &c->host, e);
+	registry_rows_release(&c->registries);
 	secrets_release(&c->secrets);
 	sandbox_host_release(&c->host);
 	return r;

@@ -20,6 +20,11 @@ struct config_files {
  * LIMIT_CONFIG_DROPINS, or a directory that others could write. */
 int config_files_find(struct config_files *f, const char *main, struct err *e) MUST_CHECK;
 
+/* The same for another program's file, containers-registries.conf.d(5): its drop-ins are
+ * the files *.conf of the directory MAIN.d, whoever owns it. */
+int config_files_find_foreign(
+    struct config_files *f, const char *main, struct err *e) MUST_CHECK;
+
 /* Opens file number i: a regular file of root's that nobody else can write; a drop-in is
  * no symbolic link. The fd; -ENOENT without *e: there is none; else negative with *e. */
 int config_files_open(const struct config_files *f, unsigned i, struct err *e) MUST_CHECK;

@@ -133,8 +133,9 @@ supervisor_prepare(struct supervisor *s, struct err *e)
 		return err_set(
 		    e, ERR_USAGE, "needs root: it starts rooms of their own users");
 	int r = host_first(&s->host, &o, programs, sizeof(programs), e);
+	struct configured all = {&s->settings, &s->registries, &s->secrets, &s->policy};
 	if (r == 0)
-		r = settings_read(&s->settings, &s->host, &s->secrets, &s->policy, e);
+		r = settings_read(&all, &s->host, e);
 	if (r == 0)
 		r = host_again(s, &o, e);
 	if (r == 0)
@@ -226,6 +227,7 @@ main(int argc, char **argv)
 	r = loop_run(&s.loop);
 	rooms_end(&s);
 	daemon_close(&s.daemon);
+	registry_rows_release(&s.registries);
 	secrets_release(&s.secrets);
 	sandbox_host_release(&s.host);
 	return r < 0 ? ERR_INTERNAL : s.exit_code;

@@ -14,6 +14,7 @@ struct reload {
 	struct conf_reading *reading; /* NULL once it is over */
 	bool again;		      /* told so meanwhile: what was read may be old */
 	struct settings settings;
+	struct registry_rows registries;
 	struct secrets secrets;
 	struct policy_file policy;
 };
@@ -27,6 +28,7 @@ reload_free(struct supervisor *s)
 		return;
 	if (n->reading)
 		conf_cancel(n->reading);
+	registry_rows_release(&n->registries);
 	secrets_release(&n->secrets);
 	fd_close(&n->policy.fd);
 	free(n);
@@ -83,6 +85,14 @@ adopt(struct supervisor *s, struct reload *n)
 		    s, 6, "reload: the policy file %s has new content", n->policy.path);
 		changes++;
 	}
+	if (!registry_rows_equal(&n->registries, &s->registries)) {
+		supervisor_log(
+		    s, 6, "reload: registries.conf or its drop-ins say something else");
+		changes++;
+	}
+	registry_rows_release(&s->registries);
+	s->registries = n->registries;
+	n->registries = (struct registry_rows){0};
 	settings_keep_running(&n->settings, &s->settings);
 	s->settings = n->settings;
 	secrets_release(&s->secrets);
@@ -174,8 +184,10 @@ daemon_reload(struct supervisor *s)
 		s->daemon.reload = n;
 		n->policy.fd = -1;
 		n->settings = s->settings;
-		n->reading = conf_begin(&s->loop, &s->host, &n->settings, &n->secrets,
-		    &n->policy, read_done, read_note, s);
+		struct configured all = {
+		    &n->settings, &n->registries, &n->secrets, &n->policy};
+		n->reading =
+		    conf_begin(&s->loop, &s->host, &all, read_done, read_note, s);
 	}
 	if (n && n->reading)
 		return;

@@ -7,6 +7,7 @@
 #include "common/base/limits.h"
 #include "common/ipc/values.h"
 #include "supervisor/dropins.h"
+#include "supervisor/registries.h"
 #include "supervisor/secrets.h"
 
 struct policy_file;
@@ -35,6 +36,7 @@ struct settings {
 	char policy[LIMIT_PATH + 1], auth[LIMIT_PATH + 1],
 	    certs[LIMIT_PATH + 1]; /* "" = none named */
 	char storage[LIMIT_PATH + 1];
+	char registries[LIMIT_PATH + 1], aliases[LIMIT_PATH + 1];
 	char insecure[16385]; /* a line each */
 	uint64_t max_layer, max_image;
 	enum durability durability;
@@ -111,12 +113,19 @@ void settings_keep_running(struct settings *s, const struct settings *running);
 
 /* ---- conf.c ---- */
 
-/* bulkhead.toml, its drop-ins, storage.conf, the auth file and the policy. For a reload:
- * a copy of the running settings, whose files are read again; on failure nothing of it is
- * of use. A policy that cannot be used is no failure: policy->problem; its content is
- * tried by a verdict room, but not for an embedded one. policy->fd is -1 or the caller's.
- * 0, or negative with *e. */
-int settings_read(struct settings *s, struct sandbox_host *h, struct secrets *secrets,
-    struct policy_file *policy, struct err *e) MUST_CHECK;
+/* bulkhead.toml, its drop-ins, storage.conf, registries.conf, the auth file and the
+ * policy. For a reload: a copy of the running settings, whose files are read again; on
+ * failure nothing of it is of use. registries and secrets are empty before. A policy that
+ * cannot be used is no failure: policy->problem; its content is tried by a verdict room,
+ * but not for an embedded one. policy->fd is -1 or the caller's. 0, or negative with *e.
+ */
+struct configured {
+	struct settings *settings;
+	struct registry_rows *registries;
+	struct secrets *secrets;
+	struct policy_file *policy;
+};
+int settings_read(
+    const struct configured *c, struct sandbox_host *h, struct err *e) MUST_CHECK;
 
 #endif

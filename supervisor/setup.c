@@ -29,6 +29,23 @@ setup_store(struct room_entry *r)
 	return rc;
 }
 
+/* They hold from the setup_frontend that follows them. */
+static int
+setup_registries(struct room_entry *r)
+{
+	const struct registry_rows *all = &r->s->registries;
+	int rc = 0;
+
+	for (unsigned i = 0; i < all->n && rc == 0; i++) {
+		const struct registry_text *row = &all->rows[i];
+		struct ipc_msg m =
+		    IPC_MSG(registry, .kind = row->kind, .flags = row->flags,
+			.name = span_str(row->name), .value = span_str(row->value));
+		rc = port_send(&r->control, &m);
+	}
+	return rc;
+}
+
 int
 setup_frontend(struct room_entry *r)
 {
@@ -44,7 +61,8 @@ setup_frontend(struct room_entry *r)
 	    .progress_seconds = s->settings.progress_seconds,
 	    .generation = s->daemon.generation, .restarts = s->daemon.frontend.count);
 
-	return port_send(&r->control, &m);
+	int rc = setup_registries(r);
+	return rc < 0 ? rc : port_send(&r->control, &m);
 }
 
 static int

@@ -79,6 +79,7 @@ struct supervisor {
 	struct loop loop;
 	struct sandbox_host host;
 	struct settings settings;
+	struct registry_rows registries;
 	struct secrets secrets;
 	struct room_entry *rooms, *store, *frontend;
 	struct pull_entry *pulls;

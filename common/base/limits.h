@@ -82,8 +82,16 @@
 	1024			/* entries of one list or table of a configuration file \
 				 */
 #define LIMIT_CONFIG_DROPINS 32 /* files beside the main one */
+#define LIMIT_REGISTRIES 1024	/* [[registry]] tables of registries.conf and drop-ins */
+#define LIMIT_MIRRORS 16	/* of one of them */
+#define LIMIT_ENDPOINTS (LIMIT_MIRRORS + 1) /* where one name can be had */
+#define LIMIT_ALIASES 4096 /* short names with a repository of their own */
+#define LIMIT_SEARCH 16	   /* unqualified-search-registries */
+/* Of all these files together. */
+#define LIMIT_REGISTRY_ROWS 65536
+#define LIMIT_REGISTRY_BYTES MiB(8)
 /* What one reader may say of its file: rows, secrets and log lines, and their bytes. */
-#define LIMIT_CONFIG_ROWS (2 * LIMIT_JSON_KEYS + 64)
+#define LIMIT_CONFIG_ROWS 32768
 #define LIMIT_CONFIG_BYTES MiB(4)
 
 /* Messages. */

@@ -46,6 +46,36 @@ enum listen_kind { LISTEN_CRI = 0, LISTEN_CONTROL = 1, LISTEN_METRICS = 2 };
 /* What text is made of an image's documents: podman's form of `inspect`, the same for one
  * that is not in the store, the verbose `info` of the CRI. */
 enum render_kind { RENDER_LOCAL = 0, RENDER_REMOTE = 1, RENDER_CRI = 2 };
-enum config_kind { CONFIG_BULKHEAD = 0, CONFIG_STORAGE = 1, CONFIG_AUTH = 2 };
+/* DROPIN: a file of registries.conf.d; ALIASES: short-name-aliases.conf. */
+enum config_kind {
+	CONFIG_BULKHEAD = 0,
+	CONFIG_STORAGE = 1,
+	CONFIG_AUTH = 2,
+	CONFIG_REGISTRIES = 3,
+	CONFIG_REGISTRIES_DROPIN = 4,
+	CONFIG_ALIASES = 5,
+};
+/* A row of these files, in their order: what name and value mean. A list begins with a
+ * row whose value is "". */
+enum registry_row {
+	REGISTRY_FILE = 0,   /* the rows that follow are this file's (name: its path) */
+	REGISTRY_TABLE = 1,  /* [[registry]]: prefix, location */
+	REGISTRY_MIRROR = 2, /* of the table before it: "", location */
+	REGISTRY_SEARCH = 3, /* unqualified-search-registries: "", host[:port] */
+	REGISTRY_ALIAS = 4,  /* short name, repository ("" takes an alias away) */
+	REGISTRY_MODE = 5,   /* flags: enum short_name_mode */
+};
+/* Flags of a table or a mirror. */
+enum registry_flag {
+	REGISTRY_INSECURE = 1,	  /* unverified TLS or plain HTTP will do */
+	REGISTRY_BLOCKED = 2,	  /* tables */
+	REGISTRY_DIGEST_ONLY = 4, /* mirrors: for names with a digest, or ... */
+	REGISTRY_TAG_ONLY = 8,	  /* ... without one */
+};
+enum short_name_mode {
+	SHORT_NAMES_PERMISSIVE = 0,
+	SHORT_NAMES_ENFORCING = 1,
+	SHORT_NAMES_DISABLED = 2,
+};
 
 #endif

@@ -78,6 +78,10 @@ config_read(enum config_kind kind, struct span bytes, const char *name,
 		return storage_read(&r, bytes);
 	case CONFIG_AUTH:
 		return auth_read(&r, bytes);
+	case CONFIG_REGISTRIES:
+	case CONFIG_REGISTRIES_DROPIN:
+	case CONFIG_ALIASES:
+		return registries_read(&r, kind, bytes);
 	}
 	return reading_refuse(&r, 0, "a file of no known kind");
 }

@@ -13,7 +13,16 @@
  *   cred_helper  "registry TAB helper", for each of credHelpers
  *   creds_store  the helper for everything else
  *   ignored      an entry nobody can use, and why
- * Helpers are reported, not run. */
+ * Helpers are reported, not run.
+ *
+ * CONFIG_REGISTRIES, containers-registries.conf(5), in both of its versions; _DROPIN, a
+ * file of registries.conf.d, in version 2 alone; CONFIG_ALIASES, the table [aliases] of
+ * short-name-aliases.conf. Checked as the other programs check them, and brought into one
+ * form: prefixes and locations without slashes at the end, aliases as whole repositories,
+ * mirror-by-digest-only on each mirror, what version 1 says as tables. A row
+ *   credential-helpers  a list, as above
+ *   ignored             what has no effect here, and why
+ * and everything else through registry. */
 #ifndef BULKHEAD_CONFIG_H
 #define BULKHEAD_CONFIG_H
 
@@ -29,6 +38,8 @@ struct config_sink {
 	 * (docker login wrote such); secret: "user:password", or an identity token. */
 	int (*secret)(
 	    void *arg, struct span scope, enum secret_kind kind, struct span secret);
+	int (*registry)(void *arg, enum registry_row kind, unsigned flags,
+	    struct span name, struct span value);
 	void *arg;
 };
 

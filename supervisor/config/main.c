@@ -38,6 +38,16 @@ send_secret(void *arg, struct span scope, enum secret_kind kind, struct span sec
 }
 
 static int
+send_registry(void *arg, enum registry_row kind, unsigned flags, struct span name,
+    struct span value)
+{
+	struct ipc_msg m = IPC_MSG(
+	    config_registry, .kind = kind, .flags = flags, .name = name, .value = value);
+
+	return chan_send_wait(arg, &m, SEND_MS);
+}
+
+static int
 send_end(struct chan *c, const struct err *e)
 {
 	struct ipc_msg m =
@@ -49,7 +59,7 @@ send_end(struct chan *c, const struct err *e)
 static int
 read_file(struct chan *control, struct ipc_msg *m, struct err *e)
 {
-	const struct config_sink sink = {send_row, send_secret, control};
+	const struct config_sink sink = {send_row, send_secret, send_registry, control};
 	CLEANUP(free_ptr) uint8_t *mem = NULL;
 	FD_AUTO fd = ipc_msg_take_fd(m, 0);
 	char name[LIMIT_PATH + 1], shown[256];

@@ -16,6 +16,8 @@ struct reading {
 int bulkhead_read(struct reading *r, struct span bytes) MUST_CHECK;
 int storage_read(struct reading *r, struct span bytes) MUST_CHECK;
 int auth_read(struct reading *r, struct span bytes) MUST_CHECK;
+int registries_read(
+    struct reading *r, enum config_kind kind, struct span bytes) MUST_CHECK;
 
 /* toml_scan and toml_read over the bytes, refusals put into words. */
 int reading_toml(

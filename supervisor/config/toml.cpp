@@ -39,11 +39,13 @@ join(const std::string &path, std::string_view part)
 }
 
 toml_row
-row_of(const std::string &key, const toml::node &node, bool item)
+row_of(
+    const std::string &key, std::string_view name, const toml::node &node, bool item)
 {
 	toml_row row{};
 
 	row.key = key.c_str();
+	row.name = name.data(); /* of a std::string: a NUL follows */
 	row.item = item;
 	row.line = static_cast<unsigned>(node.source().begin.line);
 	row.kind = TOML_OTHER;
@@ -57,16 +59,26 @@ row_of(const std::string &key, const toml::node &node, bool item)
 	} else if (auto boolean = node.as_boolean()) {
 		row.kind = TOML_BOOL;
 		row.number = boolean->get();
+	} else if (node.is_table()) {
+		row.kind = TOML_TABLE;
+	} else if (node.is_array() && !item) {
+		row.kind = TOML_LIST;
 	}
 	return row;
 }
 
+int walk_table(const Walk &w, const std::string &path, const toml::table &table);
+
 int
-walk_list(const Walk &w, const std::string &key, const toml::array &list)
+walk_list(const Walk &w, const std::string &key, std::string_view name,
+    const toml::array &list)
 {
 	for (const toml::node &node : list) {
-		toml_row row = row_of(key, node, true);
-		if (int r = w.row(w.arg, &row))
+		toml_row row = row_of(key, name, node, true);
+		int r = w.row(w.arg, &row);
+		if (!r && node.is_table())
+			r = walk_table(w, key, *node.as_table());
+		if (r)
 			return r;
 	}
 	return 0;
@@ -77,16 +89,13 @@ walk_table(const Walk &w, const std::string &path, const toml::table &table)
 {
 	for (auto &&[name, node] : table) {
 		std::string key = join(path, name.str());
-		toml_row row = row_of(key, node, false);
-		row.kind = node.is_table()   ? TOML_TABLE
-			   : node.is_array() ? TOML_LIST
-					     : row.kind;
+		toml_row row = row_of(key, name.str(), node, false);
 		row.line = static_cast<unsigned>(name.source().begin.line);
 		int r = w.row(w.arg, &row);
 		if (!r && node.is_table())
 			r = walk_table(w, key, *node.as_table());
 		if (!r && node.is_array())
-			r = walk_list(w, key, *node.as_array());
+			r = walk_list(w, key, name.str(), *node.as_array());
 		if (r)
 			return r;
 	}

@@ -16,13 +16,14 @@ enum toml_kind {
 	TOML_TEXT,
 	TOML_INT,
 	TOML_BOOL,
-	TOML_OTHER, /* fraction, date; within a list also a table or a list, whose members
-		       do not follow */
+	TOML_OTHER, /* fraction, date; within a list also a list, whose items do not
+		       follow */
 };
 
 struct toml_row {
 	const char
 	    *key; /* "storage.options.size"; parts that are no bare keys are quoted */
+	const char *name; /* its last part, as it is */
 	enum toml_kind kind;
 	bool item;	  /* an item of the list with this key */
 	const char *text; /* TOML_TEXT: n bytes and a NUL; may hold NULs */

@@ -29,9 +29,22 @@ collect_secret(void *arg, struct span scope, enum secret_kind kind, struct span 
 }
 
 static inline int
+collect_registry(void *arg, enum registry_row kind, unsigned flags, struct span name,
+    struct span value)
+{
+	static const char *const kinds[] = {
+	    "file", "table", "mirror", "search", "alias", "mode"};
+	char one[600], two[600];
+
+	build_add(arg, "%s %x %s %s\n", kinds[kind], flags,
+	    span_escape(name, one, sizeof(one)), span_escape(value, two, sizeof(two)));
+	return 0;
+}
+
+static inline int
 collect(enum config_kind kind, const void *p, size_t n, struct build *out, struct err *e)
 {
-	struct config_sink sink = {collect_row, collect_secret, out};
+	struct config_sink sink = {collect_row, collect_secret, collect_registry, out};
 	uint8_t *copy = malloc(n ? n : 1);
 
 	assert_non_null(copy);

@@ -22,10 +22,20 @@ on_secret(void *arg, struct span scope, enum secret_kind kind, struct span secre
 	return 0;
 }
 
+static int
+on_registry(void *arg, enum registry_row kind, unsigned flags, struct span name,
+    struct span value)
+{
+	if (kind == REGISTRY_FILE || kind > REGISTRY_MODE || flags > 15 ||
+	    name.n > LIMIT_NAME || value.n > LIMIT_NAME)
+		abort();
+	return 0;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct config_sink sink = {on_row, on_secret, NULL};
+	struct config_sink sink = {on_row, on_secret, on_registry, NULL};
 	struct err e = {0};
 
 	int r = config_read(KIND, span_of(data, size), "fuzz", &sink, &e);

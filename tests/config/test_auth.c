@@ -119,7 +119,7 @@ test_limits(void **state)
 {
 	for (size_t more = 0; more < 2; more++) {
 		struct longest got = {0};
-		struct config_sink sink = {count_row, count_secret, &got};
+		struct config_sink sink = {count_row, count_secret, NULL, &got};
 		struct build b = {0};
 		build_add(&b, "{\"auths\":{\"a.b\":{\"identitytoken\":\"");
 		build_repeat(&b, "t", LIMIT_SECRET + more);

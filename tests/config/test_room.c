@@ -40,6 +40,10 @@ read_all(unsigned kind, int fd, struct build *out)
 			    span_escape(m.config_secret.scope, a, sizeof(a)),
 			    (unsigned)m.config_secret.kind,
 			    span_escape(m.config_secret.secret, b, sizeof(b)));
+		else if (m.type == MSG_config_registry)
+			build_add(out, "%u %s %s\n", (unsigned)m.config_registry.kind,
+			    span_escape(m.config_registry.name, a, sizeof(a)),
+			    span_escape(m.config_registry.value, b, sizeof(b)));
 		else
 			break;
 	}
@@ -69,6 +73,13 @@ test_files(void **state)
 	    "graphroot=/g\nend 0 ");
 	check(CONFIG_AUTH, file("{\"auths\":{\"a.b\":{\"auth\":\"dTpw\"}}}"),
 	    "a.b!1!u:p\nend 0 ");
+	check(CONFIG_REGISTRIES,
+	    file("[[registry]]\nlocation = \"q.io\"\n[[registry.mirror]]\nlocation = "
+		 "\"m\"\n[aliases]\nx = \"q.io/x\"\n"),
+	    "4 x q.io/x\n1 q.io q.io\n2  m\nend 0 ");
+	check(CONFIG_REGISTRIES_DROPIN, file("[registries.search]\nregistries = []\n"),
+	    "end 64 /etc/f:2: registries.search.registries is of version 1");
+	check(CONFIG_ALIASES, file("[aliases]\nx = \"q.io/x\"\n"), "4 x q.io/x\nend 0 ");
 	check(CONFIG_BULKHEAD, file(""), "end 0 ");
 }
 
@@ -80,7 +91,7 @@ test_refused(void **state)
 	check(CONFIG_STORAGE, file("[storage]\ndriver = \"vfs\""),
 	    "end 64 /etc/f:2: storage.driver");
 	check(CONFIG_AUTH, file("["), "end 64 /etc/f: credentials");
-	check(3, file(""), "end 64 /etc/f: a file of no known kind");
+	check(15, file(""), "end 64 /etc/f: a file of no known kind");
 }
 
 static void

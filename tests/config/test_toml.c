@@ -46,9 +46,9 @@ test_rows(void **state)
 	assert_int_equal(toml_read(text, strlen(text), on_row, &b, &why), 0);
 	assert_string_equal(b.p,
 	    "1:a:int=1\n2:b:table\n2:b.c:text=x\ty\n4:t:table\n7:t.e:list\n5:t.l:list\n"
-	    "5:t.l[]:int=1\n5:t.l[]:text=two\n5:t.l[]:other\n5:t.l[]:other\n5:t.l[]:"
-	    "other\n"
-	    "6:t.\"q.r\":bool=1\n8:u:list\n8:u[]:other\n");
+	    "5:t.l[]:int=1\n5:t.l[]:text=two\n5:t.l[]:other\n5:t.l[]:table\n"
+	    "5:t.l.x:int=1\n5:t.l[]:other\n"
+	    "6:t.\"q.r\":bool=1\n8:u:list\n8:u[]:table\n9:u.z:int=1\n");
 	build_free(&b);
 }
 

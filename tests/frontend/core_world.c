@@ -3,6 +3,7 @@
 #include "common/ipc/control.h"
 #include "frontend/cache.h"
 #include "frontend/metrics.h"
+#include "frontend/registries.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -98,6 +99,7 @@ world_free(struct world *w)
 	assert_null(w->f.queue.spaces);
 	assert_int_equal(w->f.queue.running + w->f.queue.waiting, 0);
 	loop_release(&w->f.loop);
+	registries_unref(w->f.registries);
 	free(w->f.insecure);
 	free(w->f.policy_problem);
 	free(w);

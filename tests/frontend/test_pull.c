@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define HEX_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 static struct world *
 world_with_command(const char *policy_problem)
 {
@@ -73,6 +75,112 @@ an_anonymous_pull_runs_through(void **state)
 	assert_int_equal(expect(w, &w->commands[0], MSG_cli_done)->cli_done.code, 0);
 	expect(w, &w->supervisor, MSG_end);
 	assert_null(w->f.pulls);
+	world_free(w);
+}
+
+/* q.io/n is rewritten to r.io:5000/x, with the mirror m.io, which may be insecure. */
+static void
+rewrite_names(struct world *w)
+{
+	static const struct {
+		enum registry_row kind;
+		unsigned flags;
+		const char *name, *value;
+	} rows[] = {{REGISTRY_FILE, 0, "/etc/r.conf", ""},
+	    {REGISTRY_TABLE, 0, "q.io/n", "r.io:5000/x"},
+	    {REGISTRY_MIRROR, REGISTRY_INSECURE | REGISTRY_TAG_ONLY, "", "m.io/q"},
+	    {REGISTRY_TABLE, REGISTRY_BLOCKED, "q.io/no", "q.io/no"}};
+
+	w->f.registries = registries_new();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(
+		    registries_add(w->f.registries, rows[i].kind, rows[i].flags,
+			span_str(rows[i].name), span_str(rows[i].value)),
+		    0);
+}
+
+/* What is recorded and judged is the name; what is asked for, and whose credentials go
+ * along, is the place's. Credentials that came with the request stay with its registry.
+ */
+static void
+a_name_is_had_from_its_place(void **state)
+{
+	static const struct {
+		const char *name, *recorded, *host, *repository, *ref;
+		unsigned port, verify;
+		enum fetch_auth auth, sent;
+	} rows[] = {
+	    {"q.io/n/a:1", "q.io/n/a:1", "m.io", "q/a", "1", 443, 0, AUTH_FILES,
+		AUTH_FILES},
+	    {"q.io/n/a:1", "q.io/n/a:1", "m.io", "q/a", "1", 443, 0, AUTH_GIVEN,
+		AUTH_FILES},
+	    {"q.io/n/a:1", "q.io/n/a:1", "m.io", "q/a", "1", 443, 0, AUTH_NONE,
+		AUTH_NONE},
+	    {"q.io/n/a:1@sha256:" HEX_A, "q.io/n/a@sha256:" HEX_A, "r.io", "x/a",
+		"sha256:" HEX_A, 5000, 1, AUTH_GIVEN, AUTH_FILES},
+	    {"q.io/b:1", "q.io/b:1", "q.io", "b", "1", 443, 1, AUTH_GIVEN, AUTH_GIVEN},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world *w = world_with_command("");
+		rewrite_names(w);
+		start_pull(w, rows[i].name, rows[i].auth);
+		const struct msg_pull *p = &expect(w, &w->store, MSG_pull)->pull;
+		uint64_t pull = p->pull;
+		assert_true(span_is(p->name, rows[i].recorded));
+		const struct msg_want_fetch *f =
+		    &expect(w, &w->supervisor, MSG_want_fetch)->want_fetch;
+		assert_true(span_is(f->host, rows[i].host));
+		assert_int_equal(f->port, rows[i].port);
+		assert_true(span_is(f->repository, rows[i].repository));
+		assert_int_equal(f->verify, rows[i].verify);
+		assert_int_equal(f->auth, rows[i].sent);
+		assert_int_equal(f->secret.n, rows[i].sent == AUTH_GIVEN ? 9 : 0);
+		assert_true(strncmp((const char *)f->auth_host.p, rows[i].host,
+				strlen(rows[i].host)) == 0);
+		grant_fetcher(w, 0, pull, f->fetch);
+		struct ipc_msg need =
+		    IPC_MSG(need_document, .pull = pull, .req = 1, .kind = DOC_TOP);
+		send_from(w, &w->store, &need);
+		assert_true(
+		    span_is(expect(w, &w->fetcher[0], MSG_get)->get.ref, rows[i].ref));
+		world_free(w);
+	}
+}
+
+static void
+a_blocked_name_is_not_asked_for(void **state)
+{
+	struct world *w = world_with_command("");
+
+	rewrite_names(w);
+	start_pull(w, "q.io/no/a:1", AUTH_FILES);
+	const struct msg_cli_done *d =
+	    &expect(w, &w->commands[0], MSG_cli_done)->cli_done;
+	assert_int_equal(d->code, ERR_POLICY);
+	assert_true(span_is(d->text,
+	    "q.io/no/a:1 is blocked: /etc/r.conf has a [[registry]] with prefix "
+	    "\"q.io/no\" and blocked = true"));
+	expect_silence(w, &w->supervisor);
+	expect_silence(w, &w->store);
+	world_free(w);
+}
+
+/* A reload does not reach into a pull that has begun. */
+static void
+a_pull_keeps_its_places(void **state)
+{
+	struct world *w = world_with_command("");
+
+	rewrite_names(w);
+	start_pull(w, "q.io/n/a:1", AUTH_FILES);
+	registries_unref(w->f.registries);
+	w->f.registries = NULL;
+	const struct endpoint *at = w->f.pulls->endpoints;
+	assert_int_equal(w->f.pulls->n_endpoints, 2);
+	assert_string_equal(at[1].file, "/etc/r.conf");
+	assert_string_equal(at[1].prefix, "q.io/n");
+	assert_string_equal(at[1].ref.domain, "r.io:5000");
 	world_free(w);
 }
 
@@ -345,6 +453,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_anonymous_pull_runs_through),
+	    cmocka_unit_test(a_name_is_had_from_its_place),
+	    cmocka_unit_test(a_blocked_name_is_not_asked_for),
+	    cmocka_unit_test(a_pull_keeps_its_places),
 	    cmocka_unit_test(a_token_of_another_origin_comes_through_its_own_fetcher),
 	    cmocka_unit_test(another_fetcher_begins_without_a_token),
 	    cmocka_unit_test(secrets_go_to_no_other_site),

@@ -328,6 +328,7 @@ class Session:
                     "CONTAINERS_STORAGE_CONF": self.work + "/etc/storage.conf",
                     "CONTAINERS_REGISTRIES_CONF": self.work + "/etc/registries.conf"}
         self.write_peers()
+        self.hide_registries()
         self.config = self.write_config(self.work + "/etc", None, {})
         self.policy = self.work + "/etc/policy.json"
         self.base_mounts = mounts()
@@ -336,6 +337,17 @@ class Session:
     def private_mounts(self):
         if LIBC.unshare(CLONE_NEWNS) or LIBC.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
             raise SystemExit("a mount namespace is needed: run as root")
+
+    def hide_registries(self):
+        """The machine's own registries.conf and aliases count for nobody here."""
+        for path in ("/etc/containers/registries.conf",
+                     "/var/cache/containers/short-name-aliases.conf"):
+            if os.path.exists(path):
+                subprocess.run(["mount", "--bind", self.work + "/etc/registries.conf", path],
+                               check=True)
+        if os.path.isdir("/etc/containers/registries.conf.d"):
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/etc/containers/registries.conf.d"],
+                           check=True)
 
     def mount_tmpfs(self):
         with open("/proc/meminfo") as file:
@@ -358,7 +370,12 @@ class Session:
         with open(name, "w") as file:
             json.dump({"default": [{"type": "insecureAcceptAnything"}]} if policy is None
                       else policy, file)
-        settings = dict({"policy": name}, **settings)
+        # Never the machine's own files.
+        registries = "%s/registries.conf" % folder
+        if "registries_conf" not in settings:
+            open(registries, "a").close()
+        settings = dict({"policy": name, "registries_conf": registries,
+                         "short_name_aliases": folder + "/aliases.conf"}, **settings)
         path = "%s/bulkhead.toml" % folder
         with open(path, "w") as file:
             for key, value in settings.items():

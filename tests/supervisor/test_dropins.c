@@ -117,6 +117,32 @@ test_other_name(void **state)
 	assert_int_equal(config_files_find(&files, "/.toml", &e), 0);
 }
 
+/* Those of another program: *.conf, links too, whoever owns them. */
+static void
+test_foreign(void **state)
+{
+	struct err e = {0};
+	char main[100];
+
+	snprintf(main, sizeof(main), "%s/r.conf", top);
+	assert_int_equal(config_files_find_foreign(&files, main, &e), 0);
+	assert_int_equal(files.n, 1);
+	assert_int_equal(mkdir(path("r.conf.d"), 0777), 0);
+	make("r.conf.d/20.conf");
+	make("r.conf.d/100.conf");
+	make("r.conf.d/.a.conf");
+	make("r.conf.d/b.toml");
+	make("r.conf.d/c.conf~");
+	assert_int_equal(mkdir(path("r.conf.d/dir.conf"), 0755), 0);
+	assert_int_equal(symlink("20.conf", path("r.conf.d/Link.conf")), 0);
+	assert_int_equal(config_files_find_foreign(&files, main, &e), 0);
+	assert_int_equal(files.n, 5);
+	assert_string_equal(files.names[0], ".a.conf");
+	assert_string_equal(files.names[1], "100.conf");
+	assert_string_equal(files.names[2], "20.conf");
+	assert_string_equal(files.names[3], "Link.conf");
+}
+
 static void
 check_refused(int r, const struct err *e, const char *why)
 {
@@ -204,6 +230,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_none, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_other_name, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_long_names, setup, teardown),

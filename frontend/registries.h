@@ -1,0 +1,58 @@
+/* containers-registries.conf(5) as the node has it: which places a name may be had from.
+ * Pure: rows in, answers out.
+ *
+ * A table [[registry]] is chosen by the longest prefix of the name as it is recorded
+ * (host/path:tag, or host/path@digest); the rest of the name goes behind the location of
+ * the table, or of a mirror. The name itself stays: it is what is recorded and what the
+ * signature policy is asked about. */
+#ifndef BULKHEAD_FRONTEND_REGISTRIES_H
+#define BULKHEAD_FRONTEND_REGISTRIES_H
+
+#include "common/ipc/values.h"
+#include "common/ref/ref.h"
+
+struct registry_table;
+struct registry_alias;
+
+/* One configuration: built by rows, then never changed. Pulls keep the one they began
+ * with. */
+struct registries {
+	unsigned refs;
+	char **files; /* those that were read, in their order */
+	struct registry_table *tables;
+	struct registry_alias *aliases;
+	unsigned n_files, n_tables, n_aliases, n_search;
+	char search[LIMIT_SEARCH][LIMIT_REPOSITORY + 1]; /* host[:port] */
+	const char *search_file, *mode_file;		 /* who said so; NULL: nobody */
+	enum short_name_mode mode;
+};
+
+/* With one reference and without a row; NULL when memory is short. */
+struct registries *registries_new(void);
+struct registries *registries_ref(struct registries *r);
+void registries_unref(struct registries *r); /* NULL will do */
+
+/* The next row (enum registry_row). What a later file says of a prefix, an alias or a
+ * list replaces what an earlier one said. 0; -EPROTO for a row that cannot be, or
+ * -ENOMEM. */
+int registries_add(struct registries *r, enum registry_row kind, unsigned flags,
+    struct span name, struct span value) MUST_CHECK;
+
+/* A place where a name can be had. */
+struct endpoint {
+	struct ref ref; /* what is asked for there: a reference of that registry */
+	bool mirror;
+	bool insecure; /* unverified TLS or plain HTTP will do, says the file */
+	/* Who decided, alive as long as the configuration; NULL: no table has to do with
+	 * the name. */
+	const char *file, *prefix;
+};
+
+/* The places of a name in the order to be tried: mirrors that take such names, then the
+ * location itself. r NULL: none is configured. How many; negative with *e: blocked
+ * (ERR_POLICY), or a location that makes no reference of the name (ERR_USAGE). ref has a
+ * tag or a digest. */
+int registries_endpoints(const struct registries *r, const struct ref *ref,
+    struct endpoint out[LIMIT_ENDPOINTS], struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,320 @@
+/* The rules of containers-registries.conf(5) and containers-registries.conf.d(5) about
+ * where a name is had: each a row of files, a name, and the places in their order. */
+#include "tests/frontend/registry_files.h"
+#include "tests/rows.h"
+
+#include <errno.h>
+
+#define R "[[registry]]\n"
+#define M "[[registry.mirror]]\n"
+#define AT "@sha256:" HEX_A
+
+/* places: "~" before a mirror, "!" behind what may be insecure; or a part of the refusal
+ * behind "?". */
+struct rule {
+	const char *rule, *file, *dropin, *name, *places;
+};
+
+static const struct rule rules[] = {
+    {"no table: the name says itself where it is", "", NULL, "q.io/a/b:c", "q.io/a/b:c"},
+    {"no table: docker.io is written out", "", NULL, "docker.io/alpine",
+	"docker.io/library/alpine:latest"},
+
+    /* ---- which table ---- */
+    {"prefix is host", R "location = \"q.io\"\ninsecure = true", NULL, "q.io/a:1",
+	"q.io/a:1!"},
+    {"prefix is host:port", R "location = \"q.io:5000\"\ninsecure = true", NULL,
+	"q.io:5000/a:1", "q.io:5000/a:1!"},
+    {"prefix is host/namespace", R "location = \"q.io/n\"\ninsecure = true", NULL,
+	"q.io/n/a:1", "q.io/n/a:1!"},
+    {"prefix is host/namespace/repo", R "location = \"q.io/n/a\"\ninsecure = true", NULL,
+	"q.io/n/a:1", "q.io/n/a:1!"},
+    {"prefix is host/repo:tag", R "location = \"q.io/a:1\"\ninsecure = true", NULL,
+	"q.io/a:1", "q.io/a:1!"},
+    {"prefix is host/repo:tag, another tag", R "location = \"q.io/a:1\"\ninsecure = true",
+	NULL, "q.io/a:2", "q.io/a:2"},
+    {"prefix is host/repo@digest", R "location = \"q.io/a" AT "\"\ninsecure = true", NULL,
+	"q.io/a" AT, "q.io/a" AT "!"},
+    {"the prefix ends at a separator: another host",
+	R "location = \"q.io\"\ninsecure = true", NULL, "q.io.net/a:1", "q.io.net/a:1"},
+    {"the prefix ends at a separator: another namespace",
+	R "location = \"q.io/n\"\ninsecure = true", NULL, "q.io/nn/a:1", "q.io/nn/a:1"},
+    {"the prefix ends at a separator: a tag",
+	R "location = \"q.io/a:1\"\ninsecure = true", NULL, "q.io/a:12", "q.io/a:12"},
+    {"the prefix is compared with case", R "location = \"Q.io\"\ninsecure = true", NULL,
+	"q.io/a:1", "q.io/a:1"},
+    {"a host without port is a beginning of one with a port, as elsewhere",
+	R "location = \"q.io\"\ninsecure = true", NULL, "q.io:5000/a:1",
+	"q.io:5000/a:1!"},
+    {"only the longest match is used",
+	R "location = \"q.io\"\ninsecure = true\n" R "location = \"q.io/n/a\"\n" R
+	  "prefix = \"q.io/n\"\nlocation = \"r.io\"",
+	NULL, "q.io/n/b:1", "r.io/b:1"},
+    {"the longest match, in whatever order",
+	R "prefix = \"q.io/n\"\nlocation = \"r.io\"\n" R
+	  "prefix = \"q.io\"\nlocation = \"s.io\"",
+	NULL, "q.io/n/b:1", "r.io/b:1"},
+    {"a missing prefix is the location", R "location = \"q.io/n\"\nblocked = true", NULL,
+	"q.io/n/a:1", "?is blocked"},
+    {"*.host: one subdomain", R "prefix = \"*.q.io\"\ninsecure = true", NULL,
+	"a.q.io/x:1", "a.q.io/x:1!"},
+    {"*.host: any number of subdomains", R "prefix = \"*.q.io\"\ninsecure = true", NULL,
+	"a.b.c.q.io/x:1", "a.b.c.q.io/x:1!"},
+    {"*.host: with a port", R "prefix = \"*.q.io\"\ninsecure = true", NULL,
+	"a.q.io:5000/x:1", "a.q.io:5000/x:1!"},
+    {"*.host: not the host itself", R "prefix = \"*.q.io\"\ninsecure = true", NULL,
+	"q.io/x:1", "q.io/x:1"},
+    {"*.host: not in the middle", R "prefix = \"*.q.io\"\ninsecure = true", NULL,
+	"a.q.io.net/x:1", "a.q.io.net/x:1"},
+    {"*.host: not in the path", R "prefix = \"*.q.io\"\ninsecure = true", NULL,
+	"r.io/a.q.io/x:1", "r.io/a.q.io/x:1"},
+    {"*.host: not a part of a label", R "prefix = \"*.q.io\"\ninsecure = true", NULL,
+	"aq.io/x:1", "aq.io/x:1"},
+    {"*.host: the same twice", R "prefix = \"*.q.io\"\ninsecure = true", NULL,
+	"a.q.io.q.io/x:1", "a.q.io.q.io/x:1!"},
+    {"a star elsewhere matches nothing", R "prefix = \"a.*.io\"\nlocation = \"r.io\"",
+	NULL, "a.q.io/x:1", "a.q.io/x:1"},
+    {"*.host with a location is rewritten",
+	R "prefix = \"*.q.io\"\nlocation = \"r.io/q\"", NULL, "a.q.io/x:1", "r.io/q/x:1"},
+    {"*.host and a host of the same length: the first by its bytes",
+	R "prefix = \"a.q.io\"\nlocation = \"r.io\"\n" R
+	  "prefix = \"*.q.io\"\nlocation = \"s.io\"",
+	NULL, "a.q.io/x:1", "s.io/x:1"},
+    {"a longer host comes before *.host",
+	R "prefix = \"ab.q.io\"\nlocation = \"r.io\"\n" R
+	  "prefix = \"*.q.io\"\nlocation = \"s.io\"",
+	NULL, "ab.q.io/x:1", "r.io/x:1"},
+    {"two tables with one prefix: the first counts",
+	R "prefix = \"q.io\"\nlocation = \"r.io\"\n" R
+	  "prefix = \"q.io\"\nlocation = \"s.io\"",
+	NULL, "q.io/x:1", "r.io/x:1"},
+
+    /* ---- what is asked for ---- */
+    {"location takes the place of prefix",
+	R "prefix = \"e.com/foo\"\nlocation = \"i.net/bar\"", NULL,
+	"e.com/foo/myimage:latest", "i.net/bar/myimage:latest"},
+    {"location takes the place of a whole name",
+	R "prefix = \"e.com/foo:1\"\nlocation = \"i.net/bar:2\"", NULL, "e.com/foo:1",
+	"i.net/bar:2"},
+    {"a digest is kept", R "prefix = \"e.com\"\nlocation = \"i.net/e\"", NULL,
+	"e.com/foo" AT, "i.net/e/foo" AT},
+    {"with tag and digest the tag is left out",
+	R "prefix = \"e.com\"\nlocation = \"i.net/e\"", NULL, "e.com/foo:1" AT,
+	"i.net/e/foo" AT},
+    {"another digest is another image",
+	R "prefix = \"e.com/a" AT "\"\nlocation = \"i.net/a@sha256:" HEX_B "\"", NULL,
+	"e.com/a" AT, "?changes the digest of e.com/a" AT},
+    {"docker.io/library is written out in prefixes",
+	R "prefix = \"docker.io/library/alpine\"\nlocation = \"i.net/alpine\"", NULL,
+	"docker.io/alpine:3", "i.net/alpine:3"},
+    {"docker.io/alpine is a namespace",
+	R "prefix = \"docker.io/alpine\"\nlocation = \"i.net\"", NULL,
+	"docker.io/alpine:3", "docker.io/library/alpine:3"},
+    {"docker.io/alpine is a namespace: what lies in it",
+	R "prefix = \"docker.io/alpine\"\nlocation = \"i.net\"", NULL,
+	"docker.io/alpine/git:3", "i.net/git:3"},
+    {"a location that makes no whole name",
+	R "prefix = \"q.io\"\nlocation = \"docker.io\"", NULL, "q.io/x:1",
+	"?/etc/r.conf: [[registry]] \"q.io\": the location"},
+    {"a location without a registry", R "prefix = \"q.io\"\nlocation = \"mirror\"", NULL,
+	"q.io/x:1", "?which is no whole reference"},
+    {"a location that makes a name too long",
+	R "prefix = \"q.io\"\nlocation = \"i.net/" HEX_A HEX_A HEX_A HEX_A "\"", NULL,
+	"q.io/x:1", "?which is no whole reference"},
+
+    /* ---- blocked, insecure ---- */
+    {"blocked", R "location = \"q.io\"\nblocked = true", NULL, "q.io/x:1",
+	"?q.io/x:1 is blocked: /etc/r.conf has a [[registry]] with prefix \"q.io\""},
+    {"blocked, but a longer prefix is not",
+	R "location = \"q.io\"\nblocked = true\n" R "location = \"q.io/ok\"", NULL,
+	"q.io/ok/x:1", "q.io/ok/x:1"},
+    {"blocked by prefix, whatever the location",
+	R "prefix = \"q.io\"\nlocation = \"r.io\"\nblocked = true", NULL, "q.io/x:1",
+	"?is blocked"},
+    {"a blocked location does not block who is rewritten to it",
+	R "location = \"r.io\"\nblocked = true\n" R
+	  "prefix = \"q.io\"\nlocation = \"r.io/q\"",
+	NULL, "q.io/x:1", "r.io/q/x:1"},
+    {"a blocked table's mirrors are not asked",
+	R "location = \"q.io\"\nblocked = true\n" M "location = \"m.io\"", NULL,
+	"q.io/x:1", "?is blocked"},
+    {"insecure is each place's own",
+	R "location = \"q.io\"\n" M "location = \"m.io\"\ninsecure = true", NULL,
+	"q.io/x:1", "~m.io/x:1! q.io/x:1"},
+    {"insecure of the table is not its mirrors'",
+	R "location = \"q.io\"\ninsecure = true\n" M "location = \"m.io\"", NULL,
+	"q.io/x:1", "~m.io/x:1 q.io/x:1!"},
+
+    /* ---- mirrors ---- */
+    {"mirrors in their order, the location last",
+	R "prefix = \"e.com/foo\"\nlocation = \"i.net/bar\"\n" M
+	  "location = \"m0.local/mirror-for-foo\"\n" M
+	  "location = \"m1.local/mirrors/foo\"\ninsecure = true",
+	NULL, "e.com/foo/image:latest",
+	"~m0.local/mirror-for-foo/image:latest ~m1.local/mirrors/foo/image:latest! "
+	"i.net/bar/image:latest"},
+    {"mirrors are of their own table",
+	R "location = \"q.io\"\n" M "location = \"m.io\"\n" R "location = \"r.io\"\n" M
+	  "location = \"n.io\"",
+	NULL, "r.io/x:1", "~n.io/x:1 r.io/x:1"},
+    {"mirrors of *.host", R "prefix = \"*.q.io\"\n" M "location = \"m.io\"", NULL,
+	"a.q.io/x:1", "~m.io/x:1 a.q.io/x:1"},
+    {"mirror-by-digest-only: a tag",
+	R "location = \"q.io\"\nmirror-by-digest-only = true\n" M "location = \"m.io\"",
+	NULL, "q.io/x:1", "q.io/x:1"},
+    {"mirror-by-digest-only: a digest",
+	R "location = \"q.io\"\nmirror-by-digest-only = true\n" M "location = \"m.io\"",
+	NULL, "q.io/x" AT, "~m.io/x" AT " q.io/x" AT},
+    {"pull-from-mirror: a tag",
+	R "location = \"q.io\"\n" M "location = \"m.io\"\npull-from-mirror = \"all\"\n" M
+	  "location = \"n.io\"\npull-from-mirror = \"digest-only\"\n" M
+	  "location = \"o.io\"\npull-from-mirror = \"tag-only\"",
+	NULL, "q.io/x:1", "~m.io/x:1 ~o.io/x:1 q.io/x:1"},
+    {"pull-from-mirror: a digest",
+	R "location = \"q.io\"\n" M "location = \"m.io\"\npull-from-mirror = \"all\"\n" M
+	  "location = \"n.io\"\npull-from-mirror = \"digest-only\"\n" M
+	  "location = \"o.io\"\npull-from-mirror = \"tag-only\"",
+	NULL, "q.io/x" AT, "~m.io/x" AT " ~n.io/x" AT " q.io/x" AT},
+
+    /* ---- drop-ins ---- */
+    {"a drop-in's table replaces one with its prefix, whole",
+	R "location = \"q.io\"\ninsecure = true\n" M "location = \"m.io\"",
+	R "prefix = \"q.io\"\nlocation = \"r.io\"", "q.io/x:1", "r.io/x:1"},
+    {"a drop-in's table with its mirrors",
+	R "location = \"q.io\"\n" M "location = \"m.io\"\n" R "location = \"s.io\"",
+	R "prefix = \"q.io\"\nlocation = \"r.io\"\n" M "location = \"n.io\"", "q.io/x:1",
+	"~n.io/x:1 r.io/x:1"},
+    {"other tables stay", R "location = \"q.io\"\n" M "location = \"m.io\"",
+	R "location = \"r.io\"\nblocked = true", "q.io/x:1", "~m.io/x:1 q.io/x:1"},
+    {"a drop-in takes a block away", R "location = \"q.io\"\nblocked = true",
+	R "location = \"q.io\"", "q.io/x:1", "q.io/x:1"},
+    {"a drop-in blocks, and is named", R "location = \"q.io\"",
+	R "location = \"q.io\"\nblocked = true", "q.io/x:1", "?/etc/r.conf.d/a.conf has"},
+    {"over the first version", "[registries.block]\nregistries = ['q.io']",
+	R "location = \"q.io\"\ninsecure = true", "q.io/x:1", "q.io/x:1!"},
+
+    /* ---- version 1 ---- */
+    {"v1: insecure", "[registries.insecure]\nregistries = ['q.io']", NULL, "q.io/x:1",
+	"q.io/x:1!"},
+    {"v1: block", "[registries.block]\nregistries = ['q.io']", NULL, "q.io/x:1",
+	"?is blocked"},
+    {"v1: search says nothing of a whole name",
+	"[registries.search]\nregistries = ['r.io']", NULL, "q.io/x:1", "q.io/x:1"},
+};
+
+static struct registries *
+read_files(const char *file, const char *dropin)
+{
+	struct registries *r = registries_new();
+	struct err e = {0};
+
+	assert_non_null(r);
+	if (registry_files_read(r, CONFIG_REGISTRIES, "/etc/r.conf", span_str(file), &e) <
+	    0)
+		fail_msg("%s", e.text);
+	if (dropin && registry_files_read(r, CONFIG_REGISTRIES_DROPIN,
+			  "/etc/r.conf.d/a.conf", span_str(dropin), &e) < 0)
+		fail_msg("%s", e.text);
+	return r;
+}
+
+static void
+check_rule(const struct rule *c)
+{
+	struct registries *r = read_files(c->file, c->dropin);
+	struct endpoint at[LIMIT_ENDPOINTS];
+	struct build said = {0};
+	struct err e = {0};
+	struct ref ref;
+	char text[REF_TEXT];
+
+	assert_int_equal(ref_parse(span_str(c->name), &ref, &e), 0);
+	ref_default_tag(&ref);
+	int n = registries_endpoints(r, &ref, at, &e);
+	for (int i = 0; i < n; i++) {
+		assert_non_null(ref_print_record(&at[i].ref, text));
+		build_add(&said, "%s%s%s%s", i ? " " : "", at[i].mirror ? "~" : "", text,
+		    at[i].insecure ? "!" : "");
+	}
+	if (n < 0)
+		build_add(&said, "?%s", e.text);
+	bool right = *c->places == '?' ? n < 0 && strstr(said.p, c->places + 1) != NULL
+				       : strcmp(said.p, c->places) == 0;
+	if (!right)
+		fail_msg("%s: %s", c->rule, said.p);
+	build_free(&said);
+	registries_unref(r);
+}
+
+static void
+test_rules(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+		check_rule(&rules[i]);
+}
+
+static void
+test_without(void **state)
+{
+	struct endpoint at[LIMIT_ENDPOINTS];
+	struct ref ref;
+
+	assert_int_equal(ref_parse(span_str("q.io/x:1"), &ref, NULL), 0);
+	assert_int_equal(registries_endpoints(NULL, &ref, at, NULL), 1);
+	assert_true(ref_eq(&at[0].ref, &ref));
+	assert_null(at[0].file);
+}
+
+static void
+test_who_decided(void **state)
+{
+	struct registries *r =
+	    read_files(R "location = \"q.io\"", R "prefix = \"*.q.io\"");
+	struct endpoint at[LIMIT_ENDPOINTS];
+	struct ref ref;
+
+	assert_int_equal(ref_parse(span_str("a.q.io/x:1"), &ref, NULL), 0);
+	assert_int_equal(registries_endpoints(r, &ref, at, NULL), 1);
+	assert_string_equal(at[0].file, "/etc/r.conf.d/a.conf");
+	assert_string_equal(at[0].prefix, "*.q.io");
+	registries_unref(r);
+}
+
+/* Rows that no reader of files sends. */
+static void
+test_rows(void **state)
+{
+	struct registries *r = registries_new();
+	struct span none = span_str("");
+
+	assert_int_equal(registries_add(r, REGISTRY_TABLE, 0, none, none), -EPROTO);
+	assert_int_equal(registries_add(r, REGISTRY_FILE, 0, span_str("/f"), none), 0);
+	assert_int_equal(registries_add(r, REGISTRY_MIRROR, 0, none, none), -EPROTO);
+	assert_int_equal(registries_add(r, REGISTRY_MODE, 3, none, none), -EPROTO);
+	assert_int_equal(registries_add(r, 6, 0, none, none), -EPROTO);
+	assert_int_equal(registries_add(r, REGISTRY_TABLE, 0, span_str("a"), none), 0);
+	for (unsigned i = 0; i <= LIMIT_MIRRORS; i++)
+		assert_int_equal(
+		    registries_add(r, REGISTRY_MIRROR, 0, none, span_str("m")),
+		    i < LIMIT_MIRRORS ? 0 : -EPROTO);
+	assert_int_equal(registries_add(r, REGISTRY_SEARCH, 0, none, none), 0);
+	for (unsigned i = 0; i <= LIMIT_SEARCH; i++)
+		assert_int_equal(
+		    registries_add(r, REGISTRY_SEARCH, 0, none, span_str("s.io")),
+		    i < LIMIT_SEARCH ? 0 : -EPROTO);
+	registries_unref(registries_ref(r));
+	registries_unref(r);
+	registries_unref(NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_rules),
+	    cmocka_unit_test(test_without),
+	    cmocka_unit_test(test_who_decided),
+	    cmocka_unit_test(test_rows),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
