@@ -279,13 +279,13 @@ chan_recv(struct chan *c, struct ipc_msg *m, const char **why)
 
 	if (c->fd < 0)
 		return CHAN_CLOSED;
+	/* A peer that ended without reading all is told as ECONNRESET, once, ahead of its
+	 * last messages. */
 	do {
 		n = recvmsg(c->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == EAGAIN	     ? CHAN_EMPTY
-		       : errno == ECONNRESET ? CHAN_CLOSED
-					     : -errno;
+		return errno == EAGAIN ? CHAN_EMPTY : -errno;
 	int nfds = packet_fds(&h, fds);
 	if (n == 0 && nfds == 0)
 		return CHAN_CLOSED;

@@ -269,6 +269,24 @@ a_gone_peer_is_seen(void **state)
 	pair_close(&p);
 }
 
+/* Last words come before the end, also of a peer that left something unread. */
+static void
+a_peer_that_ends_without_reading_is_heard(void **state)
+{
+	struct ipc_msg grant = IPC_MSG(hash_grant, .granted = 1), in;
+	struct ipc_msg said = IPC_MSG(hashed, .size = 5);
+	struct pair p;
+
+	pair_open(&p, CH_store_hash, ROOM_HASH, ROOM_STORE);
+	assert_int_equal(chan_send(&p.b, &grant), 0);
+	assert_int_equal(chan_send(&p.a, &said), 0);
+	chan_release(&p.a);
+	assert_int_equal(receive(&p, &in), 0);
+	assert_int_equal(in.hashed.size, 5);
+	assert_int_equal(receive(&p, &in), CHAN_CLOSED);
+	pair_close(&p);
+}
+
 int
 main(void)
 {
@@ -281,6 +299,7 @@ main(void)
 	    cmocka_unit_test(nobody_blocks_on_a_peer_that_does_not_read),
 	    cmocka_unit_test(queued_fds_survive_their_owner_and_die_with_the_channel),
 	    cmocka_unit_test(a_gone_peer_is_seen),
+	    cmocka_unit_test(a_peer_that_ends_without_reading_is_heard),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
