@@ -89,6 +89,7 @@ struct pull {
 
 	uint64_t asked_at, begun_at; /* loop_now() */
 	uint64_t stage;		     /* enum pull_stage, the furthest */
+	bool wants_space;	     /* the store lets it wait for space */
 	struct known_layer *layers;
 	unsigned n_layers;
 	struct pace pace;

@@ -114,6 +114,8 @@ wait_reason(const struct pull *p, const struct sum *s, char *text, size_t cap)
 		queue_reason(p, text, cap);
 	else if (p->stage == STAGE_COMMIT)
 		snprintf(text, cap, "the store's lock, or its disk");
+	else if (p->wants_space)
+		snprintf(text, cap, "space: what is being removed");
 	else if (bytes_flow(p))
 		return;
 	else if (p->auth_state == AUTH_ASKING)

@@ -76,6 +76,7 @@ pull_layer(struct pull *p, const struct msg_layer *l)
 		pull_fail(p, ERR_INTERNAL, "the store counts layers wrongly");
 		return;
 	}
+	p->wants_space = false;
 	for (struct waiter *w = p->waiters, *next; w; w = next) {
 		next = w->next;
 		if (w->ops->layer)
@@ -88,6 +89,9 @@ pull_layer(struct pull *p, const struct msg_layer *l)
 static void
 pull_progress(struct pull *p, const struct msg_progress *m)
 {
+	p->wants_space = m->stage == STAGE_SPACE;
+	if (p->wants_space)
+		return; /* no step forward, and no news for who waits */
 	if (m->stage > p->stage)
 		p->stage = m->stage;
 	if (m->stage == STAGE_FETCH && m->index < p->n_layers)

@@ -41,6 +41,7 @@ enum pull_stage {
 	STAGE_FETCH = 0,
 	STAGE_CHECK = 1,
 	STAGE_COMMIT = 2,
+	STAGE_SPACE = 3, /* stands still until space that is being freed is free */
 };
 enum listen_kind { LISTEN_CRI = 0, LISTEN_CONTROL = 1, LISTEN_METRICS = 2 };
 /* What text is made of an image's documents: podman's form of `inspect`, the same for one

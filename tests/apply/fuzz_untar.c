@@ -25,7 +25,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const size_t chunks[] = {1 << 20, 512, 700, 7};
 	static struct layer l;
-	struct apply_limits limits = {1 << 20, 1000, LIMIT_PATH_DEPTH, false};
+	struct apply_limits limits = {
+	    .bytes = 1 << 20, .entries = 1000, .depth = LIMIT_PATH_DEPTH};
 	struct apply_opaque opaque = {mark, NULL};
 
 	if (geteuid() != 0 || size == 0)

@@ -102,11 +102,13 @@ test_good(void **state)
 	m.fail = EIO;
 	assert_int_equal(check(&l, &m, NULL), -EIO);
 	m.fail = 0;
-	struct apply_limits limits = {t.n, 6, LIMIT_PATH_DEPTH, false};
+	struct apply_limits limits = {
+	    .bytes = t.n, .entries = 6, .depth = LIMIT_PATH_DEPTH};
 	assert_int_equal(check(&l, &m, &limits), 0);
 	limits.bytes--;
 	assert_true(check(&l, &m, &limits) < 0);
-	limits = (struct apply_limits){t.n, 5, LIMIT_PATH_DEPTH, false};
+	limits =
+	    (struct apply_limits){.bytes = t.n, .entries = 5, .depth = LIMIT_PATH_DEPTH};
 	assert_true(check(&l, &m, &limits) < 0);
 	tar_free(&t);
 	layer_close(&l);

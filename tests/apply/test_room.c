@@ -197,10 +197,10 @@ finish(struct fixture *r)
 }
 
 static void
-send_untar(struct fixture *r, uint64_t max_entries)
+send_untar(struct fixture *r, uint64_t max_entries, uint64_t granted)
 {
-	struct ipc_msg m =
-	    IPC_MSG(untar, .max_bytes = MiB(64), .max_entries = max_entries);
+	struct ipc_msg m = IPC_MSG(
+	    untar, .max_bytes = MiB(64), .max_entries = max_entries, .granted = granted);
 
 	m.fds[0] = r->side;
 	m.nfds = 1;
@@ -328,7 +328,7 @@ run_untar(struct fixture *r, const struct tarball *t)
 	struct ipc_msg m;
 
 	start(r, SANDBOX_MODE_APPLY);
-	send_untar(r, LIMIT_LAYER_ENTRIES);
+	send_untar(r, LIMIT_LAYER_ENTRIES, LIMIT_LAYER_ENTRIES);
 	feed(r, t, 100000);
 	answer(r, MSG_applied, &m);
 	assert_int_equal(m.applied.bytes, t->n);
@@ -514,7 +514,7 @@ test_refusals(void **state)
 	tar_file(&t, "ok", "1");
 	tar_file(&t, "../\x1bx", "evil");
 	start(&r, SANDBOX_MODE_APPLY);
-	send_untar(&r, 10);
+	send_untar(&r, 10, 10);
 	feed(&r, &t, MiB(1));
 	answer(&r, MSG_apply_failed, &m);
 	assert_int_equal(m.apply_failed.code, ERR_CONTENT);
@@ -536,6 +536,41 @@ test_refusals(void **state)
 	drop_tree(&r);
 }
 
+/* One file a grant, then more at once: the room asks with what it has made, and makes
+ * nothing before the answer. */
+static void
+test_grants(void **state)
+{
+	struct tarball t = {0};
+	struct fixture r;
+	struct ipc_msg m, grant = IPC_MSG(apply_grant);
+	struct stat st;
+	char name[16];
+
+	make_tree(&r);
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		tar_file(&t, name, "");
+	}
+	tar_end(&t);
+	start(&r, SANDBOX_MODE_APPLY);
+	send_untar(&r, 100, 1);
+	feed(&r, &t, MiB(1));
+	for (uint64_t have = 1; have < 40; have = grant.apply_grant.granted) {
+		answer(&r, MSG_apply_more, &m);
+		assert_int_equal(m.apply_more.entries, have);
+		snprintf(name, sizeof(name), "f%d", (int)have);
+		assert_int_equal(fstatat(r.tree, name, &st, 0), -1);
+		grant.apply_grant.granted = have < 20 ? have + 1 : 40;
+		assert_int_equal(chan_send_wait(&r.store, &grant, WAIT_MS), 0);
+	}
+	answer(&r, MSG_applied, &m);
+	assert_int_equal(m.applied.entries, 40);
+	assert_int_equal(finish(&r), 0);
+	tar_free(&t);
+	drop_tree(&r);
+}
+
 /* Whoever goes away, the room ends. */
 static void
 test_ends(void **state)
@@ -546,9 +581,9 @@ test_ends(void **state)
 
 	make_tree(&r);
 	tar_file(&t, "f", "1");
-	for (int who = 0; who < 4; who++) {
+	for (int who = 0; who < 5; who++) {
 		start(&r, SANDBOX_MODE_APPLY);
-		send_untar(&r, 10);
+		send_untar(&r, 10, who == 4 ? 0 : 10);
 		if (who == 0) {
 			ring_finish(&r.ring, RING_ABORTED);
 			answer(&r, MSG_apply_failed, &m);
@@ -556,6 +591,10 @@ test_ends(void **state)
 			ring_close(&r.ring);
 			answer(&r, MSG_apply_failed, &m);
 		} else if (who == 2) {
+			chan_release(&r.store);
+		} else if (who == 4) { /* instead of a grant */
+			feed(&r, &t, MiB(1));
+			answer(&r, MSG_apply_more, &m);
 			chan_release(&r.store);
 		} else {
 			chan_release(&r.control);
@@ -579,6 +618,7 @@ main(void)
 	    cmocka_unit_test(test_all_modes),
 	    cmocka_unit_test(test_remove_deep),
 	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_grants),
 	    cmocka_unit_test(test_ends),
 	};
 

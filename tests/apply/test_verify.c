@@ -111,12 +111,14 @@ test_same_bytes(void **state)
 	assert_memory_equal(o.got.p, t.p, t.n);
 	assert_int_equal(l.result.bytes, t.n);
 	assert_int_equal(l.result.entries, 10);
-	struct apply_limits limits = {t.n, 10, LIMIT_PATH_DEPTH, false};
+	struct apply_limits limits = {
+	    .bytes = t.n, .entries = 10, .depth = LIMIT_PATH_DEPTH};
 	assert_int_equal(verify(&l, split, &o, &limits), 0);
 	limits.bytes--;
 	assert_true(verify(&l, split, &o, &limits) < 0);
 	assert_non_null(strstr(l.err.text, "more than"));
-	limits = (struct apply_limits){t.n, 9, LIMIT_PATH_DEPTH, false};
+	limits =
+	    (struct apply_limits){.bytes = t.n, .entries = 9, .depth = LIMIT_PATH_DEPTH};
 	assert_true(verify(&l, split, &o, &limits) < 0);
 	assert_non_null(strstr(l.err.text, "too many entries"));
 	o.fail = EPIPE;

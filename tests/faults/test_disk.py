@@ -12,12 +12,20 @@ NO_SPACE, CONTENT = 6, 7
 EVERY_CODE_BUT_SUCCESS = list(range(1, 9)) + [64, 125]
 
 
-def small_store(t, size, inodes=None):
-    """A store on a tmpfs of its own; size in MiB."""
-    folder = t.folder + "/small"
-    os.makedirs(folder, exist_ok=True)
-    options = "mode=700,size=%dm" % size + (",nr_inodes=%d" % inodes if inodes else "")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+def small_store(t, size, inodes=None, ext4=False):
+    """A store on a file system of its own, a tmpfs or an ext4 on a loop device; size in MiB."""
+    folder = "%s/small%d" % (t.folder, len(t.stores))
+    os.makedirs(folder)
+    mount = ["mount", "-t", "tmpfs", "-o", "mode=700,size=%dm" % size +
+             (",nr_inodes=%d" % inodes if inodes else ""), "tmpfs", folder]
+    if ext4:
+        disk = "%s/disk%d" % (t.disk, len(t.stores))
+        with open(disk, "wb") as file:
+            file.truncate(size << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", disk] +
+                       (["-N", str(inodes)] if inodes else []), check=True)
+        mount = ["mount", "-o", "loop", disk, folder]
+    subprocess.run(mount, check=True)
     t.session.base_mounts.append(folder)
 
     def gone():
@@ -25,6 +33,7 @@ def small_store(t, size, inodes=None):
         t.session.base_mounts.remove(folder)
 
     t.cleanups.append(gone)
+    os.chmod(folder, 0o700)
     store = Store(folder)
     t.stores.append(store)
     return store
@@ -61,7 +70,8 @@ def full_disk_without_warning(t):
     real, store = t.real(), small_store(t, 24)
     t.pull(store, "-q", real.push(t.image("tiny"), "faults/fits"))
     zeros = Image([layer(Tar().add("opt/zeros", bytes(60 << 20)))])
-    refused(t, store, real.push(zeros, "faults/zeros"), [NO_SPACE])
+    result = refused(t, store, real.push(zeros, "faults/zeros"), [NO_SPACE])
+    t.has(result.err, "are needed so far", "refused before the disk is full")
     many = Tar()
     for i in range(400):
         many.add("opt/f%d" % i, bytes(100000))
@@ -74,7 +84,8 @@ def full_disk_without_warning(t):
 def no_inodes(t):
     real, store = t.real(), small_store(t, 200, 400)
     t.pull(store, "-q", real.push(t.image("tiny"), "faults/fits"))
-    refused(t, store, real.push(t.image("small_files"), "faults/inodes"), [NO_SPACE])
+    result = refused(t, store, real.push(t.image("small_files"), "faults/inodes"), [NO_SPACE])
+    t.has(result.err, "inodes are needed so far", "refused before there are none")
     t.pull(store, "-q", real.push(t.image("docker"), "faults/fits-too"))
 
 

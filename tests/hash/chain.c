@@ -247,7 +247,22 @@ reap(struct real_room *r, const struct chain_plan *p)
 }
 
 static void
-read_answers(struct chan *store, struct chain_result *out)
+grant(struct chan *store, const struct chain_plan *p, struct chain_result *out,
+    uint64_t counted)
+{
+	uint64_t had = p->granted * (out->asked + 1), more = had + p->granted;
+	struct ipc_msg m =
+	    IPC_MSG(hash_grant, .granted = more < p->max_bytes ? more : p->max_bytes);
+
+	must(counted <= had, "more than was granted");
+	if (out->asked++ == p->grants)
+		chan_release(store);
+	else
+		must(chan_send(store, &m) == 0, "hash_grant");
+}
+
+static void
+read_answers(struct chan *store, const struct chain_plan *p, struct chain_result *out)
 {
 	struct ipc_msg m;
 	const char *why = "?";
@@ -259,6 +274,8 @@ read_answers(struct chan *store, struct chain_result *out)
 		must(e == 0, why);
 		if (m.type == MSG_hash_progress)
 			out->progress++;
+		if (m.type == MSG_hash_more)
+			grant(store, p, out, m.hash_more.uncompressed);
 		if (m.type == MSG_hashed) {
 			out->hashed = true;
 			out->answer = m.hashed;
@@ -293,9 +310,9 @@ children_cpu(void)
 static void
 send_layer(struct chan *store, const struct chain_plan *p)
 {
-	struct ipc_msg m =
-	    IPC_MSG(hash_layer, .compression = p->compression, .size = p->size,
-		.max_bytes = p->max_bytes, .discard = p->discard, .again = p->again);
+	struct ipc_msg m = IPC_MSG(hash_layer, .compression = p->compression,
+	    .size = p->size, .max_bytes = p->max_bytes, .discard = p->discard,
+	    .again = p->again, .granted = p->granted ? p->granted : p->max_bytes);
 	must(chan_send(store, &m) == 0, "hash_layer");
 }
 
@@ -312,7 +329,7 @@ be_store(const struct chain_plan *p, struct chain_result *out, struct chan *hash
 		must(chan_send(hash, &stop) == 0, "stop");
 	}
 	if (store.fd >= 0)
-		read_answers(&store, out);
+		read_answers(&store, p, out);
 	chan_release(&store);
 }
 

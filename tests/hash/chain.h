@@ -24,7 +24,9 @@ struct chain_plan {
 	int blob;      /* file to send, whole */
 	uint64_t size; /* as the manifest would say */
 	uint64_t max_bytes;
-	size_t piece; /* bytes fetch puts into a slot; 0 = as many as fit */
+	uint64_t granted; /* at first, and again each time; 0 = all */
+	unsigned grants;  /* after so many the store says no: it ends the channel */
+	size_t piece;	  /* bytes fetch puts into a slot; 0 = as many as fit */
 	enum chain_fault fault;
 	bool discard; /* there is no apply */
 	bool again;   /* nor fetch: an applier feeds it */
@@ -38,6 +40,7 @@ struct chain_result {
 	uint64_t code; /* of hash_failed */
 	char text[1025];
 	unsigned progress;			       /* reports seen */
+	unsigned asked;				       /* for more to be granted */
 	int hash_status, inflate_status, apply_status; /* of wait() */
 	uint64_t apply_bytes;			       /* that apply saw; ~0 = aborted */
 	double wall, cpu;			       /* seconds, all five processes */

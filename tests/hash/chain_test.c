@@ -314,6 +314,33 @@ test_at_the_limits(void **state)
 	assert_int_equal(r.answer.size, p.size - 1);
 }
 
+/* A store that grants in small steps, and one that stops. */
+static void
+test_grants(void **state)
+{
+	uint8_t digest[DIGEST_LEN];
+	struct chain_result r;
+
+	for (size_t i = 1; i < ARRAY_LEN(all); i++) {
+		struct chain_plan p =
+		    plan_of(all[i], plain, PLAIN_SIZE, SIZE_MAX, "", digest);
+		p.granted = PLAIN_SIZE / 10 + 1;
+		p.grants = UINT32_MAX;
+		chain_run(&p, &r);
+		assert_true(r.hashed);
+		assert_int_equal(r.asked, 9);
+		assert_memory_equal(r.answer.diff_id, diff_id, DIGEST_LEN);
+		assert_int_equal(r.apply_bytes, PLAIN_SIZE);
+		lseek(p.blob, 0, SEEK_SET);
+		p.grants = 4;
+		chain_run(&p, &r);
+		close(p.blob);
+		assert_false(r.hashed);
+		assert_int_equal(r.asked, 5);
+		assert_int_equal(r.apply_bytes, UINT64_MAX);
+	}
+}
+
 /* A bomb of 1:1030 and one of 1:10^4 or so: refused at LIMIT_RATIO_FREE, not at
  * max_bytes. */
 static void
@@ -371,6 +398,7 @@ main(void)
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_stall),
 	    cmocka_unit_test(test_at_the_limits),
+	    cmocka_unit_test(test_grants),
 	    cmocka_unit_test(test_bombs),
 	    cmocka_unit_test(test_nobody_wants_it),
 	};

@@ -226,6 +226,7 @@ test_discard_over(void **state)
 	struct stage s;
 
 	stage_open(&s, tiny, &plan);
+	hash_grant(&s.hash, 3);
 	put(&s.fetch, "x", 1);
 	put(&s.inflate_out, "hello", 5);
 	expect_failure(&s, ERR_CONTENT, "more than 3 bytes");
@@ -575,6 +576,61 @@ test_one_slot_stalls(void **state)
 	stage_close(&s);
 }
 
+/* Not a byte more than is granted goes to the applier, and the other leg moves on; what
+ * is granted later goes at once. */
+static void
+test_grant(void **state)
+{
+	struct hash_plan plan = {true, 4, 100, false};
+	struct stage s;
+	struct ring *waits[2];
+
+	stage_open(&s, tiny, &plan);
+	hash_grant(&s.hash, 16);
+	put(&s.inflate_out, "0123456789abcde", 15);
+	assert_int_equal(step(&s), HASH_MOVED);
+	expect_bytes(&s.apply, "0123456789abcde");
+	put(&s.inflate_out, "fXY", 3);
+	put(&s.fetch, "blob", 4);
+	assert_int_equal(step(&s), HASH_MOVED);
+	assert_true(s.hash.dry);
+	expect_bytes(&s.apply, "f");
+	expect_bytes(&s.inflate_in, "blob");
+	assert_int_equal(step(&s), HASH_IDLE);
+	assert_int_equal(hash_waits(&s.hash, waits), 1);
+	assert_ptr_equal(waits[0], &s.rings.feed);
+	hash_grant(&s.hash, 17);
+	assert_int_equal(step(&s), HASH_MOVED);
+	expect_bytes(&s.apply, "X");
+	hash_grant(&s.hash, 100);
+	assert_int_equal(step(&s), HASH_MOVED);
+	expect_bytes(&s.apply, "Y");
+	assert_false(s.hash.dry);
+	stage_close(&s);
+}
+
+/* A layer that ends where its grant does needs no other. */
+static void
+test_grant_to_the_end(void **state)
+{
+	struct hash_plan plan = {true, 1, 100, false};
+	struct stage s;
+
+	stage_open(&s, tiny, &plan);
+	hash_grant(&s.hash, 3);
+	put(&s.fetch, "x", 1);
+	ring_finish(&s.fetch, RING_ENDED);
+	put(&s.inflate_out, "abc", 3);
+	while (!s.hash.blob.ended)
+		assert_int_equal(step(&s), HASH_MOVED);
+	ring_finish(&s.inflate_out, RING_ENDED);
+	assert_int_equal(step(&s), HASH_DONE);
+	assert_false(s.hash.dry);
+	expect_bytes(&s.apply, "abc");
+	expect_end(&s.apply, RING_ENDED);
+	stage_close(&s);
+}
+
 static void
 test_no_leak(void **state)
 {
@@ -604,6 +660,8 @@ main(void)
 	    cmocka_unit_test(test_neighbours_fail),
 	    cmocka_unit_test(test_rewritten_while_read),
 	    cmocka_unit_test(test_one_slot_stalls),
+	    cmocka_unit_test(test_grant),
+	    cmocka_unit_test(test_grant_to_the_end),
 	    cmocka_unit_test(test_no_leak),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

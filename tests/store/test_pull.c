@@ -433,6 +433,15 @@ rooms_free(struct layer_rooms *r)
 	chan_release(&r->apply);
 }
 
+/* A pull at its layer, whose rooms may ask for more. */
+static void
+at_layer(struct world *w, struct chan *fetch, struct layer_rooms *r)
+{
+	w->k.max_layer = MiB(2);
+	documents(w, fetch);
+	layer_rooms(w, r);
+}
+
 static void
 hashed(struct world *w, struct ipc_msg *m)
 {
@@ -535,6 +544,158 @@ test_whole_pull(void **state)
 	whole_pull(w);
 	sh(w->f, 0, "skopeo copy --policy @D/policy.json @Sfoo:a oci:@D/out:a 2>&1");
 	assert_null(w->k.pulls ? w->k.pulls->fetchers : NULL);
+}
+
+/* Space is granted in steps until the layer has what one layer may have. */
+static void
+test_grants(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
+	struct layer_rooms r;
+	struct ipc_msg m;
+	const struct space *s = &w->k.space;
+
+	at_layer(w, &fetch, &r);
+	assert_int_equal(s->bytes, SPACE_LEAST);
+	assert_int_equal(s->inodes, SPACE_INODES + SPACE_LEAST / SPACE_AN_INODE);
+	uint64_t entries = s->inodes, bytes = SPACE_LEAST;
+	m = (struct ipc_msg)IPC_MSG(apply_more, .entries = entries);
+	tell(&r.apply, &m);
+	expect(w, &r.apply, MSG_apply_grant, &m);
+	assert_int_equal(m.apply_grant.granted, entries + entries / 2);
+	m = (struct ipc_msg)IPC_MSG(hash_progress, .compressed = 1, .uncompressed = 1000);
+	tell(&r.hash, &m);
+	while (bytes < MiB(2)) {
+		m = (struct ipc_msg)IPC_MSG(hash_more, .uncompressed = bytes);
+		tell(&r.hash, &m);
+		expect(w, &r.hash, MSG_hash_grant, &m);
+		assert_true(m.hash_grant.granted > bytes);
+		bytes = m.hash_grant.granted;
+	}
+	assert_int_equal(bytes, MiB(2));
+	m = (struct ipc_msg)IPC_MSG(cancel, .pull = PULL, .code = ERR_DEADLINE);
+	tell(&w->frontend, &m);
+	assert_ended(w, ERR_DEADLINE);
+	all_gone(w, r.token);
+	spin(&w->k, 10);
+	assert_int_equal(s->bytes + s->inodes, 0);
+	rooms_free(&r);
+	chan_release(&fetch);
+}
+
+/* Rooms that ask for what they cannot need. */
+static void
+asks_wrongly(struct world *w, const struct ipc_msg *m, bool hash)
+{
+	struct chan fetch = {.fd = -1};
+	struct layer_rooms r;
+	char text[2048];
+
+	at_layer(w, &fetch, &r);
+	tell(hash ? &r.hash : &r.apply, m);
+	assert_int_equal(pull_ended(w, text), ERR_INTERNAL);
+	assert_non_null(strstr(text, "broke the protocol"));
+	all_gone(w, r.token);
+	rooms_free(&r);
+	chan_release(&fetch);
+}
+
+static void
+test_hash_asks_wrongly(void **state)
+{
+	asks_wrongly(*state,
+	    &(struct ipc_msg)IPC_MSG(hash_more, .uncompressed = SPACE_LEAST + 1), true);
+}
+
+static void
+test_hash_asks_early(void **state)
+{
+	asks_wrongly(*state,
+	    &(struct ipc_msg)IPC_MSG(hash_more, .uncompressed = SPACE_LEAST - 1), true);
+}
+
+static void
+test_applier_asks_early(void **state)
+{
+	asks_wrongly(*state, &(struct ipc_msg)IPC_MSG(apply_more, .entries = 1), false);
+}
+
+/* An applier that says it made more files than its bytes can hold. */
+static void
+test_applier_asks_for_too_much(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
+	struct layer_rooms r;
+	struct ipc_msg m;
+	uint64_t entries;
+
+	at_layer(w, &fetch, &r);
+	for (entries = w->k.space.inodes; entries < SPACE_LEAST / SPACE_ENTRY;) {
+		m = (struct ipc_msg)IPC_MSG(apply_more, .entries = entries);
+		tell(&r.apply, &m);
+		expect(w, &r.apply, MSG_apply_grant, &m);
+		entries = m.apply_grant.granted;
+	}
+	assert_int_equal(entries, SPACE_LEAST / SPACE_ENTRY);
+	m = (struct ipc_msg)IPC_MSG(apply_more, .entries = entries);
+	tell(&r.apply, &m);
+	assert_ended(w, ERR_INTERNAL);
+	all_gone(w, r.token);
+	rooms_free(&r);
+	chan_release(&fetch);
+}
+
+/* A store that is full but for what another pull has reserved. */
+static void
+test_no_space(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
+	char text[2048];
+
+	w->k.space.bytes = UINT64_C(1) << 60;
+	documents(w, &fetch);
+	judge_with(w, true, NAME, w->policy);
+	assert_int_equal(pull_ended(w, text), ERR_NO_SPACE);
+	assert_non_null(strstr(text, NAME ": no space: at least "));
+	assert_non_null(strstr(text, "other pulls have reserved 1099511627776.0 MiB"));
+	assert_int_equal(w->k.space.bytes, UINT64_C(1) << 60);
+	chan_release(&fetch);
+}
+
+/* While something is being removed, who lacks space waits for it, and is refused when it
+ * was not enough. */
+static void
+test_waits_for_space(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
+	struct layer_rooms r;
+	struct ipc_msg m;
+
+	at_layer(w, &fetch, &r);
+	w->k.erase.busy = true;
+	w->k.space.bytes += UINT64_C(1) << 60;
+	m = (struct ipc_msg)IPC_MSG(hash_more, .uncompressed = SPACE_LEAST);
+	tell(&r.hash, &m);
+	expect(w, &w->frontend, MSG_progress, &m);
+	assert_int_equal(m.progress.stage, STAGE_SPACE);
+	assert_false(next_message(w, &r.hash, &m, 20));
+	w->k.space.bytes -= UINT64_C(1) << 60;
+	space_retry(&w->k);
+	expect(w, &r.hash, MSG_hash_grant, &m);
+	w->k.space.bytes += UINT64_C(1) << 60;
+	m = (struct ipc_msg)IPC_MSG(apply_more, .entries = w->k.space.inodes);
+	tell(&r.apply, &m);
+	expect(w, &w->frontend, MSG_progress, &m);
+	w->k.erase.busy = false;
+	space_retry(&w->k);
+	assert_ended(w, ERR_NO_SPACE);
+	all_gone(w, r.token);
+	rooms_free(&r);
+	chan_release(&fetch);
 }
 
 /* Another pull, up to the verdict: the config is the store's, the manifest too unless it
@@ -1339,6 +1500,13 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    T(test_whole_pull),
+	    T(test_grants),
+	    T(test_hash_asks_wrongly),
+	    T(test_hash_asks_early),
+	    T(test_applier_asks_early),
+	    T(test_applier_asks_for_too_much),
+	    T(test_no_space),
+	    T(test_waits_for_space),
 	    T(test_again),
 	    T(test_recompressed),
 	    T(test_anothers_config),

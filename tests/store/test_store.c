@@ -521,12 +521,14 @@ static void
 test_space(void **state)
 {
 	struct fixture *f = *state;
+	struct space_free a, b;
 
-	assert_int_equal(store_check_space(&f->s, 1, 1, &f->e), 0);
-	assert_int_equal(store_check_space(&f->s, UINT64_MAX, 1, &f->e), -ENOSPC);
-	assert_int_equal(f->e.code, ERR_NO_SPACE);
-	f->e = (struct err){0};
-	assert_int_equal(store_check_space(&f->s, 1, UINT64_MAX, &f->e), -ENOSPC);
+	assert_int_equal(store_space(&f->s, &a, &f->e), 0);
+	assert_true(a.bytes > 0 && a.inodes > 0 && a.block >= 512);
+	sh(f, 0, "dd if=/dev/zero of=@D/G/fill bs=1M count=64 2>/dev/null");
+	assert_int_equal(store_space(&f->s, &b, &f->e), 0);
+	assert_true(b.bytes < a.bytes - MiB(32));
+	sh(f, 0, "rm @D/G/fill");
 }
 
 /* A full disk: refused with class 6, the store as before; with room again it goes
@@ -550,6 +552,9 @@ test_no_space(void **state)
 	image_make(f, &im, "a", 3, true);
 	image_stage(f, &im);
 	sh(f, 0, "dd if=/dev/zero of=@D/G/fill bs=4k 2>/dev/null || true");
+	struct space_free space;
+	assert_int_equal(store_space(&f->s, &space, &f->e), 0);
+	assert_int_equal(space.bytes, 0);
 	assert_true(image_commit(f, &im, &res) < 0);
 	assert_int_equal(f->e.code, ERR_NO_SPACE);
 	assert_string_equal(

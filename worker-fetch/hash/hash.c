@@ -11,7 +11,7 @@ hash_init(struct hash *h, const struct hash_plan *plan, struct hash_rings *rings
 	struct ring *tar = plan->discard ? NULL : &rings->tar;
 	struct ring *out = plan->compressed ? &rings->squeezed : tar;
 
-	*h = (struct hash){.plan = *plan, .rings = rings};
+	*h = (struct hash){.plan = *plan, .rings = rings, .granted = plan->max_bytes};
 	int r = leg_init(&h->blob, &rings->feed, out);
 	if (r < 0)
 		return r;
@@ -87,11 +87,23 @@ step_blob(struct hash *h, struct err *e)
 	return r == LEG_OVER ? blob_over(h, e) : r;
 }
 
+void
+hash_grant(struct hash *h, uint64_t granted)
+{
+	h->granted = granted;
+	h->dry = false;
+}
+
 static int
 step_tree(struct hash *h, struct err *e)
 {
-	h->tree.limit = hash_allowed(&h->plan, h->blob.bytes);
+	uint64_t before = h->tree.bytes, allowed = hash_allowed(&h->plan, h->blob.bytes);
+
+	h->tree.limit = allowed < h->granted ? allowed : h->granted;
 	int r = leg_step(&h->tree, e);
+	h->dry = r == LEG_OVER && h->granted < allowed;
+	if (h->dry)
+		return h->tree.bytes > before ? LEG_MOVED : LEG_IDLE;
 	if (r == LEG_OVER)
 		return tree_over(h, e);
 	if (r == LEG_ENDED && !h->blob.ended)
@@ -122,7 +134,7 @@ hash_waits(struct hash *h, struct ring *waits[2])
 
 	if (!h->blob.ended)
 		waits[n++] = leg_waits(&h->blob);
-	if (h->plan.compressed && !h->tree.ended)
+	if (h->plan.compressed && !h->tree.ended && !h->dry)
 		waits[n++] = leg_waits(&h->tree);
 	return n;
 }

@@ -35,6 +35,8 @@ struct hash {
 	struct hash_plan plan;
 	struct hash_rings *rings;
 	struct leg blob, tree; /* tree is unused without compression */
+	uint64_t granted;      /* of max_bytes, so far; counts only with compression */
+	bool dry;	       /* the tree stands still at what is granted */
 };
 
 struct hash_result {
@@ -56,7 +58,10 @@ void hash_release(struct hash *h);
  * LIMIT_RATIO end here; a blob that is shorter does not: who asked compares. */
 int hash_step(struct hash *h, struct err *e) MUST_CHECK;
 
-/* The rings that an idle room sleeps on; returns how many (1 or 2). */
+/* So much is granted from now on, in all; before the first call, max_bytes. */
+void hash_grant(struct hash *h, uint64_t granted);
+
+/* The rings that an idle room sleeps on; returns how many (0 to 2). */
 size_t hash_waits(struct hash *h, struct ring *waits[2]);
 
 /* After HASH_DONE, once. 0 or -EIO. */

@@ -19,6 +19,8 @@ struct layer {
 	struct hash_rings rings;
 	struct hash hash;
 	unsigned stall_seconds;
+	uint64_t granted;	    /* at first */
+	bool asked;		    /* for more */
 	uint64_t moved_at, told_at; /* milliseconds */
 };
 
@@ -88,6 +90,7 @@ take_layer(struct layer *r)
 	    .max_bytes = m.hash_layer.max_bytes,
 	    .discard = m.hash_layer.discard,
 	};
+	r->granted = m.hash_layer.granted;
 	return 0;
 }
 
@@ -149,6 +152,8 @@ offer_rings(struct layer *r, struct err *err)
 		e = offer(&r->fetch, &feed, &r->rings.feed, RING_CONSUMER, RING_BLOB);
 	if (e == 0)
 		e = hash_init(&r->hash, &r->plan, &r->rings);
+	if (e == 0)
+		hash_grant(&r->hash, r->granted);
 	if (r->again)
 		r->hash.blob.from = "apply";
 	return e < 0 ? err_errno(err, -e, "making the rings of a layer") : 0;
@@ -167,8 +172,44 @@ tell_progress(struct layer *r)
 	(void)e; /* a store that is gone is seen in nap() */
 }
 
-/* Neither the supervisor nor the store has anything to say while a layer moves, but
- * "stop". */
+/* Not ahead of the need, which might be none: the answer can be the end of the pull. */
+static int
+ask_grant(struct layer *r, struct err *err)
+{
+	struct ipc_msg m = IPC_MSG(hash_more, .uncompressed = r->hash.tree.bytes);
+
+	if (r->asked || !r->hash.dry)
+		return 0;
+	r->asked = true;
+	int e = chan_send_wait(&r->store, &m, SEND_MS);
+	return e < 0 ? err_errno(err, -e, "asking for space") : 0;
+}
+
+/* Never less than before, nor without a question. */
+static int
+take_grant(struct layer *r, uint64_t granted)
+{
+	if (!r->asked || granted <= r->hash.granted || granted > r->plan.max_bytes)
+		return VIOLATED;
+	r->asked = false;
+	hash_grant(&r->hash, granted);
+	return 0;
+}
+
+/* What the store, or the supervisor, says while a layer moves: a grant, or "stop". */
+static int
+said(struct layer *r, const struct ipc_msg *m)
+{
+	switch (m->type) {
+	case MSG_hash_grant:
+		return take_grant(r, m->hash_grant.granted);
+	case MSG_stop:
+		return LEFT;
+	default:
+		return VIOLATED;
+	}
+}
+
 static int
 interrupted(struct layer *r, const struct pollfd extra[2])
 {
@@ -182,10 +223,12 @@ interrupted(struct layer *r, const struct pollfd extra[2])
 		int e = chan_recv(c, &m, &why);
 		if (e == CHAN_EMPTY)
 			continue;
-		if (e == 0)
-			ipc_msg_release(&m);
-		return e == CHAN_CLOSED || (e == 0 && m.type == MSG_stop) ? LEFT
-									  : VIOLATED;
+		if (e != 0)
+			return e == CHAN_CLOSED ? LEFT : VIOLATED;
+		e = said(r, &m);
+		ipc_msg_release(&m);
+		if (e != 0)
+			return e;
 	}
 	return 0;
 }
@@ -195,7 +238,7 @@ interrupted(struct layer *r, const struct pollfd extra[2])
 static int
 nap(struct layer *r, struct err *err)
 {
-	struct ring *waits[2];
+	struct ring *waits[2] = {NULL};
 	size_t n = hash_waits(&r->hash, waits);
 	struct pollfd extra[] = {{.fd = r->control->fd, .events = POLLIN},
 	    {.fd = r->store.fd, .events = POLLIN}};
@@ -208,7 +251,8 @@ nap(struct layer *r, struct err *err)
 			return err_set(err, ERR_DEADLINE,
 			    "no byte of the layer moved for %u s: %s is stuck",
 			    r->stall_seconds,
-			    waits[0] == &r->rings.feed && waits[n - 1] != &r->rings.tar
+			    r->asked ? "the grant of space for it"
+			    : waits[0] == &r->rings.feed && waits[n - 1] != &r->rings.tar
 				? "the registry or its fetcher"
 				: "unpacking it");
 		timeout = (int)(most - gone);
@@ -225,6 +269,8 @@ move(struct layer *r, struct err *err)
 	r->moved_at = r->told_at = now_ms();
 	for (;;) {
 		int e = hash_step(&r->hash, err);
+		if (e >= 0 && ask_grant(r, err) < 0)
+			e = -EPIPE;
 		if (e < 0)
 			return e;
 		if (e == HASH_DONE)

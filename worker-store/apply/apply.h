@@ -23,11 +23,16 @@ struct apply_limits {
 	uint64_t entries; /* of the archive, global headers included */
 	uint32_t depth;	  /* components of one name, at most LIMIT_PATH_DEPTH */
 	bool unsynced;	  /* of a check: the tree is not made durable */
+	/* Entries that may be made before `more` is asked for the next; it answers how
+	 * many in all, or a negative errno that untar forwards unchanged. NULL: all. */
+	uint64_t granted;
+	int64_t (*more)(uint64_t entries);
 };
 
-#define APPLY_LIMITS_DEFAULT    \
-	((struct apply_limits){ \
-	    LIMIT_LAYER_DEFAULT, LIMIT_LAYER_ENTRIES, LIMIT_PATH_DEPTH, false})
+#define APPLY_LIMITS_DEFAULT                                 \
+	((struct apply_limits){.bytes = LIMIT_LAYER_DEFAULT, \
+	    .entries = LIMIT_LAYER_ENTRIES,                  \
+	    .depth = LIMIT_PATH_DEPTH})
 
 struct apply_owners {
 	uint32_t n;

@@ -158,6 +158,23 @@ let_others_speak(void)
 		exit(EXIT_FAILED);
 }
 
+/* Waits: nothing can be made before the answer, and who refuses ends this room. */
+static int64_t
+more_entries(uint64_t entries)
+{
+	struct ipc_msg m = IPC_MSG(apply_more, .entries = entries);
+
+	int r = chan_send_wait(&s.store, &m, SEND_MS);
+	if (r < 0)
+		return r;
+	if (expect(&s.store, MSG_apply_grant, &m, "store") != 0 ||
+	    m.apply_grant.granted <= entries) {
+		s.broken = true;
+		return -EPROTO;
+	}
+	return (int64_t)m.apply_grant.granted;
+}
+
 static int
 run_untar(int root)
 {
@@ -178,7 +195,9 @@ run_untar(int root)
 	FD_AUTO side = ipc_msg_take_fd(&m, 0);
 	struct apply_limits limits = {.bytes = m.untar.max_bytes,
 	    .entries = m.untar.max_entries,
-	    .depth = LIMIT_PATH_DEPTH};
+	    .depth = LIMIT_PATH_DEPTH,
+	    .granted = m.untar.granted,
+	    .more = more_entries};
 	if (apply_untar(root, side, &source, &limits, &s.result, &e) < 0) {
 		if (s.broken)
 			let_others_speak();
@@ -331,8 +350,9 @@ run_verify(int root)
 		return r;
 	FD_AUTO split = ipc_msg_take_fd(&m, 0);
 	s.rate = m.verify.rate;
-	struct apply_limits limits = {
-	    m.verify.bytes, LIMIT_LAYER_ENTRIES, LIMIT_PATH_DEPTH, false};
+	struct apply_limits limits = {.bytes = m.verify.bytes,
+	    .entries = LIMIT_LAYER_ENTRIES,
+	    .depth = LIMIT_PATH_DEPTH};
 	r = apply_verify(root, split, &sink, &limits, &s.result, &e);
 	if (r == 0)
 		r = put_end();

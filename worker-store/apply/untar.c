@@ -94,12 +94,28 @@ read_head(struct untar *u, size_t n)
 }
 
 static int
+more_entries(struct untar *u)
+{
+	int64_t n = u->limits->more(u->res->entries);
+
+	if (n < 0)
+		return err_errno(u->err, (int)-n, "no leave to make more files");
+	u->granted = (uint64_t)n;
+	return 0;
+}
+
+static int
 count_entry(struct untar *u)
 {
 	if (u->res->entries == u->limits->entries)
 		return err_set(u->err, ERR_CONTENT,
 		    "layer refused: more than %llu entries",
 		    (unsigned long long)u->limits->entries);
+	if (u->limits->more && u->res->entries == u->granted) {
+		int r = more_entries(u);
+		if (r < 0)
+			return r;
+	}
 	u->res->entries++;
 	return 0;
 }
@@ -286,6 +302,7 @@ apply_untar(int root, int side, const struct apply_source *source,
 		return err_errno(err, ENOMEM, "cannot start to untar");
 	u->source = source;
 	u->limits = limits;
+	u->granted = limits->granted;
 	u->res = result;
 	u->err = err ? err : &own;
 	mode_t mask = umask(0);

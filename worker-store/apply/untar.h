@@ -25,6 +25,7 @@ struct untar {
 	struct side_writer side;
 	struct seen names, devices;
 	struct path path, target;
+	uint64_t granted;      /* entries, so far */
 	uint64_t payload_left; /* of a sparse entry, with padding */
 };
 

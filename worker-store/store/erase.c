@@ -1,4 +1,4 @@
-#include "worker-store/store/keeper.h"
+#include "worker-store/store/pull.h"
 
 #include "common/base/fd.h"
 
@@ -43,6 +43,7 @@ erase_done(struct keeper *room, bool good)
 	} else if (!room->stopping) {
 		loop_timer_set(&room->loop, &x->again, AGAIN_MS);
 	}
+	space_retry(room);
 	room_stop_check(room);
 }
 

@@ -97,6 +97,7 @@ struct keeper {
 	struct loop loop;
 	struct port control, frontend;
 	struct store store;
+	struct space space;
 	int graph, run;
 	char graph_root[LIMIT_PATH + 1];
 	uint64_t max_layer, max_image;

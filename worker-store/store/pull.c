@@ -245,6 +245,7 @@ pulls_reap(struct keeper *room)
 	}
 	layers_step_all(room);
 	erase_kick(room);
+	space_retry(room);
 }
 
 /* ---- beginning ---- */

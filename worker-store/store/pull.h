@@ -35,6 +35,7 @@ struct pull_layer {
 	bool hash_only; /* it is there: its blob is fetched to be hashed, not applied */
 	bool proven;	/* this pull has hashed the blob to that DiffID */
 	bool hashed, applied, checked;
+	bool more_bytes, more_inodes; /* its room waits for a grant */
 	uint64_t diff_size, applied_bytes;
 	uint32_t *uids, *gids;
 	size_t n_uids, n_gids;
@@ -76,6 +77,8 @@ struct pull {
 	struct summary *summary; /* as manifest and config have it */
 	size_t n_layers;
 	struct pull_layer *layers;
+	struct space_pull space; /* of `layers`, one each */
+	bool space_waits; /* its layers begin when space that is being freed is free */
 	bool layers_begun;
 	bool committing;
 	unsigned restarts;
@@ -129,6 +132,16 @@ void layers_begin(struct pull *p);
 void layers_kill(struct pull *p);
 bool layers_alive(const struct pull *p);
 void layers_free(struct pull *p);
+
+/* pull_space.c: reserves for the layers that are missing. false: it has failed, or waits
+ * and layers_begin is called again. */
+bool space_reserve(struct pull *p);
+struct space_claim *space_of(struct pull_layer *l);
+/* Its room asks for more. Negative: it broke the protocol. */
+int space_hash_more(struct pull_layer *l, uint64_t uncompressed);
+int space_apply_more(struct pull_layer *l, uint64_t entries);
+/* Space was freed, or will not be: who waits for it asks again. */
+void space_retry(struct keeper *room);
 
 /* pull_commit.c */
 void commit_begin(struct pull *p);

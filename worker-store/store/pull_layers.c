@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define INODES_A_LAYER 16 /* of the store's own, whatever is in it */
-
 static void
 layer_tell(const struct pull_layer *l, enum layer_state state, uint64_t token)
 {
@@ -228,10 +226,14 @@ hash_message(struct helper *h, struct ipc_msg *m)
 		return 0;
 	switch (m->type) {
 	case MSG_hash_progress:
+		space_used(
+		    &l->pull->room->space, space_of(l), m->hash_progress.uncompressed);
 		pull_progress(l->pull, l->index, STAGE_FETCH,
 		    m->hash_progress.compressed < l->size ? m->hash_progress.compressed
 							  : l->size);
 		return 0;
+	case MSG_hash_more:
+		return space_hash_more(l, m->hash_more.uncompressed);
 	case MSG_hashed:
 		return on_hashed(l, &m->hashed);
 	case MSG_hash_failed:
@@ -248,8 +250,9 @@ apply_ask(struct helper *h)
 	struct pull_layer *l = h->arg;
 	struct pull *p = l->pull;
 	struct err e = {0};
-	struct ipc_msg m = IPC_MSG(
-	    untar, .max_bytes = p->room->max_layer, .max_entries = LIMIT_LAYER_ENTRIES);
+	const struct space_claim *c = space_of(l);
+	struct ipc_msg m = IPC_MSG(untar, .max_bytes = c->most,
+	    .max_entries = LIMIT_LAYER_ENTRIES, .granted = c->inodes);
 
 	FD_AUTO side = store_layer_side(&p->room->store, &l->staged, true, &e);
 	if (side < 0) {
@@ -273,6 +276,8 @@ apply_message(struct helper *h, struct ipc_msg *m)
 		l->applied = true;
 		FAILPOINT(LAYER_APPLIED);
 		l->applied_bytes = m->applied.bytes;
+		space_done(&l->pull->room->space, space_of(l), m->applied.bytes,
+		    m->applied.entries);
 		if (m->applied.devices || m->applied.xattrs)
 			room_log(l->pull->room, LOG_WARNING,
 			    "%s, layer %u: %llu device nodes and %llu extended "
@@ -281,6 +286,8 @@ apply_message(struct helper *h, struct ipc_msg *m)
 			    (unsigned long long)m->applied.devices,
 			    (unsigned long long)m->applied.xattrs);
 		return 0;
+	case MSG_apply_more:
+		return space_apply_more(l, m->apply_more.entries);
 	case MSG_apply_failed:
 		layer_failed(l, ROOM_APPLY, m->apply_failed.code, m->apply_failed.text);
 		return 0;
@@ -298,8 +305,10 @@ hash_ask(struct helper *h)
 	    apply_ask, apply_message, part_gone, room_failed};
 	struct pull_layer *l = h->arg;
 	struct pull *p = l->pull;
+	const struct space_claim *c = space_of(l);
 	struct ipc_msg m = IPC_MSG(hash_layer, .compression = l->compression,
-	    .size = l->size, .max_bytes = p->room->max_layer, .discard = l->hash_only);
+	    .size = l->size, .max_bytes = c->most, .discard = l->hash_only,
+	    .granted = l->hash_only ? c->most : c->bytes);
 
 	if (p->ended)
 		return;
@@ -438,7 +447,7 @@ layer_reset(struct pull_layer *l)
 	store_layer_staging_drop(&l->pull->room->store, &l->staged);
 	free(ptr_steal(&l->uids));
 	free(ptr_steal(&l->gids));
-	l->hashed = l->applied = l->checked = false;
+	l->hashed = l->applied = l->checked = l->more_bytes = l->more_inodes = false;
 	l->step = STEP_WAITING;
 }
 
@@ -463,7 +472,6 @@ layers_begin(struct pull *p)
 	CLEANUP(view_free) struct view v = VIEW_NONE;
 	struct keeper *room = p->room;
 	struct err e = {0};
-	uint64_t bytes = 0, missing = 0;
 
 	if (!p->access_known) {
 		pull_fail(p, ERR_INTERNAL,
@@ -480,17 +488,11 @@ layers_begin(struct pull *p)
 		layer_reset(l);
 		l->hash_only =
 		    view_has_layer(&v, &room->store, l->id, &p->access, &proven) > 0;
-		if (l->hash_only && layer_fits(&v, p, l)) {
+		if (l->hash_only && layer_fits(&v, p, l))
 			l->step = STEP_PRESENT;
-		} else if (!l->hash_only) {
-			bytes += l->size;
-			missing++;
-		}
 	}
-	if (store_check_space(&room->store, bytes, missing * INODES_A_LAYER, &e) < 0) {
-		pull_fail(p, e.code, "%s: %s", p->name, e.text);
+	if (!space_reserve(p))
 		return;
-	}
 	for (size_t i = 0; i < p->n_layers; i++)
 		layer_tell(&p->layers[i],
 		    p->layers[i].step == STEP_PRESENT ? LAYER_PRESENT : LAYER_WAITING, 0);
@@ -530,5 +532,6 @@ layers_free(struct pull *p)
 		helper_drop(&l->check);
 		layer_reset(l);
 	}
+	space_return(&p->room->space, &p->space);
 	free(p->layers);
 }

@@ -14,6 +14,10 @@
 #define OWN_DIR "bulkhead"
 #define MOUNT_PROGRAM ".has-mount-program"
 #define LABEL "security.selinux"
+/* Not for layers: this part of the file system, up to so many bytes, and files. */
+#define KEPT_PART 256
+#define KEPT_BYTES MiB(16)
+#define KEPT_FILES 16
 
 /* A directory of the store that others may write is theirs, not ours. */
 static int
@@ -300,27 +304,23 @@ store_locks(const struct store *s, struct lock_at files[LOCK_N])
 	files[LOCK_CONTAINERS] = (struct lock_at){s->containers, "containers.lock"};
 }
 
+/* btrfs and others count no inodes: both numbers are 0 there. */
 int
-store_check_space(const struct store *s, uint64_t bytes, uint64_t inodes, struct err *e)
+store_space(const struct store *s, struct space_free *out, struct err *e)
 {
 	struct statvfs fs;
 
 	if (fstatvfs(s->overlay, &fs) < 0)
 		return err_errno(e, errno, "cannot look at the graph root's file system");
-	uint64_t free = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (bytes > free) {
-		err_set(e, ERR_NO_SPACE,
-		    "the graph root has %llu MiB free and at least %llu MiB are needed",
-		    (unsigned long long)(free >> 20),
-		    (unsigned long long)(bytes >> 20) + 1);
-		return -ENOSPC;
-	}
-	/* btrfs and others count no inodes: both numbers are 0 there. */
-	if (fs.f_files && inodes > fs.f_favail) {
-		err_set(e, ERR_NO_SPACE,
-		    "the graph root has %llu inodes free and at least %llu are needed",
-		    (unsigned long long)fs.f_favail, (unsigned long long)inodes);
-		return -ENOSPC;
-	}
+	uint64_t bytes = fs.f_bavail, inodes = fs.f_favail;
+	uint64_t kept = fs.f_blocks / KEPT_PART, most = KEPT_BYTES / fs.f_frsize;
+	kept = kept < most ? kept : most;
+	*out = (struct space_free){
+	    .bytes = bytes > kept ? (bytes - kept) * fs.f_frsize : 0,
+	    .inodes = !fs.f_files	    ? UINT64_MAX
+		      : inodes > KEPT_FILES ? inodes - KEPT_FILES
+					    : 0,
+	    .block = fs.f_frsize,
+	};
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "common/base/limits.h"
 #include "worker-store/store/ids.h"
 #include "worker-store/store/lock.h"
+#include "worker-store/store/space.h"
 #include "worker-store/store/table.h"
 
 #define STAGING_NAME 32 /* hex digits of a staging directory's name */
@@ -189,10 +190,9 @@ struct fsinfo {
 int store_fsinfo(
     struct view *v, const struct store *s, struct fsinfo *out, struct err *e) MUST_CHECK;
 
-/* Whether the file system has room for this many more bytes and files. 0, or -ENOSPC with
- * e. */
-int store_check_space(
-    const struct store *s, uint64_t bytes, uint64_t inodes, struct err *e) MUST_CHECK;
+/* What layers may still take of the file system: all that is free but a little for the
+ * records, so that what fills it up can be removed again. 0 or negative. */
+int store_space(const struct store *s, struct space_free *out, struct err *e) MUST_CHECK;
 
 /* ---- committing ---- */
 
