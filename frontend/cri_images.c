@@ -98,9 +98,8 @@ stream_images(struct call *c, struct span bytes)
 /* ---- ImageStatus ---- */
 
 static void
-status_answer(struct op *op)
+status_answer(struct op *op, const struct image *im)
 {
-	const struct image *im = cache_find_id(op->f, op->id);
 	struct cri_image view;
 
 	if (im)
@@ -133,7 +132,7 @@ info_done(struct query *q, enum err_class code, struct span text)
 
 	op->query = NULL;
 	if (code == ERR_NOT_FOUND || (code == ERR_OK && op->info_n))
-		status_answer(op);
+		status_answer(op, cache_find_id(op->f, op->id));
 	else if (code == ERR_OK)
 		op_fail(op, ERR_INTERNAL,
 		    span_str(
@@ -162,7 +161,9 @@ described(struct query *q, enum err_class code, struct span text)
 	const struct image *im = cache_find_id(op->f, op->id);
 
 	op->query = NULL;
-	if (code != ERR_OK && code != ERR_NOT_FOUND)
+	if (code == ERR_NOT_FOUND) /* removed meanwhile; the cache may hear of it later */
+		status_answer(op, NULL);
+	else if (code != ERR_OK)
 		op_fail(op, code, text);
 	else if (im && !im->described) /* runAsNonRoot rests on the user */
 		op_fail(
@@ -170,7 +171,7 @@ described(struct query *q, enum err_class code, struct span text)
 	else if (im && op->verbose)
 		status_info(op);
 	else
-		status_answer(op);
+		status_answer(op, im);
 }
 
 static void
@@ -206,7 +207,7 @@ status_run(struct op *op)
 	else if (op->verbose)
 		status_info(op);
 	else
-		status_answer(op);
+		status_answer(op, im);
 }
 
 static void

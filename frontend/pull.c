@@ -387,7 +387,7 @@ pull_add(struct pull *p, struct err *e)
 	for (; *at; at = &(*at)->next)
 		n++;
 	if (n >= LIMIT_PULLS)
-		return err_set(e, ERR_INTERNAL,
+		return err_set(e, ERR_NO_SPACE,
 		    "%u pulls are under way or wait already: try again later", n);
 	if (pull_queues(p) &&
 	    queue_enter(&f->queue, &p->ticket, span_str(p->wish.namespace)) < 0)

@@ -275,6 +275,7 @@ test_describe_fails(void **state)
 	describe_ends(ERR_OK, "", false, GRPC_INTERNAL); /* a store that lies */
 	describe_ends(ERR_OK, "", true, GRPC_OK);
 	describe_ends(ERR_NOT_FOUND, "", true, GRPC_OK);
+	describe_ends(ERR_NOT_FOUND, "", false, GRPC_OK);
 }
 
 static void
