@@ -1,6 +1,7 @@
 #include "tests/apply/layer.h"
 
 #include "common/base/fd.h"
+#include "tests/scratch.h"
 #include "worker-store/apply/side.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,30 +27,13 @@ put(int dir, const char *name, const char *text)
 	assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
 }
 
-/* Memory is quicker, where its file system has user.* attributes (tmpfs from Linux 6.6
- * on). */
-static void
-make_base(struct layer *l)
-{
-	static const char *where = "/dev/shm";
-
-	snprintf(l->base, sizeof(l->base), "%s/apply-XXXXXX", where);
-	if (mkdtemp(l->base) && setxattr(l->base, "user.probe", "", 0, 0) == 0 &&
-	    removexattr(l->base, "user.probe") == 0)
-		return;
-	rmdir(l->base);
-	where = "/var/tmp";
-	snprintf(l->base, sizeof(l->base), "%s/apply-XXXXXX", where);
-	assert_non_null(mkdtemp(l->base));
-}
-
 void
 layer_open(struct layer *l)
 {
 	const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
 
 	memset(l, 0, sizeof(*l));
-	make_base(l);
+	assert_true(scratch_make(l->base, sizeof(l->base), "apply"));
 	l->dir = open(l->base, O_RDONLY | O_DIRECTORY);
 	assert_true(l->dir >= 0);
 	assert_int_equal(mkdirat(l->dir, "diff", 0755), 0);

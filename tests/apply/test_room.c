@@ -7,6 +7,7 @@
 #include "common/ipc/ring.h"
 #include "common/ipc/values.h"
 #include "policy/sandbox/spawn.h"
+#include "tests/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,9 +72,7 @@ group_open(void **state)
 {
 	struct err e = {0};
 
-	/* not /dev/shm: user.* attributes must work on every kernel */
-	strcpy(g.dir, "/var/tmp/apply-room-XXXXXX");
-	assert_non_null(mkdtemp(g.dir));
+	assert_true(scratch_make(g.dir, sizeof(g.dir), "apply-room"));
 	make_dir(g.graph, sizeof(g.graph), "graph");
 	make_dir(g.run, sizeof(g.run), "run");
 	make_dir(g.uids, sizeof(g.uids), "uids");

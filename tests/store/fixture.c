@@ -1,6 +1,9 @@
 #include "tests/store/fixture.h"
 
+#include "tests/scratch.h"
+
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -67,13 +70,25 @@ open_store(struct fixture *f)
 		fail_msg("%s", f->e.text);
 }
 
+/* In memory it is a file system of its own: how full that is no other program changes. */
+static int
+own_file_system(const char *dir)
+{
+	if (strncmp(dir, "/dev/shm/", 9) != 0)
+		return 0;
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	return mount("tmpfs", dir, "tmpfs", 0, "mode=700");
+}
+
 int
 fixture_new(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	snprintf(f->dir, sizeof(f->dir), "/var/tmp/bulkhead-store.XXXXXX");
-	if (!mkdtemp(f->dir))
+	if (!scratch_make(f->dir, sizeof(f->dir), "bulkhead-store") ||
+	    own_file_system(f->dir) < 0)
 		return -1;
 	sh(f, 0, "mkdir -m 700 @D/G @D/R");
 	put_file(
@@ -92,7 +107,7 @@ fixture_free(void **state)
 	store_close(&f->s);
 	close(f->graph);
 	close(f->run);
-	sh(f, 0, "umount @D/G/overlay 2>/dev/null; rm -rf @D");
+	sh(f, 0, "umount @D/G/overlay 2>/dev/null; umount -l @D 2>/dev/null; rm -rf @D");
 	free(f);
 	return 0;
 }
