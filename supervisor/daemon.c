@@ -149,6 +149,7 @@ daemon_serves(struct supervisor *s, const struct room_entry *r)
 	sockets_log(s);
 	supervisor_log(s, 6, "ready: graph root %s", s->settings.graph_root);
 	daemon_check_begin(s);
+	spares_begin(s);
 }
 
 /* ---- the end ---- */

@@ -49,7 +49,7 @@ void
 rooms_orphan(struct supervisor *s, unsigned askers)
 {
 	for (struct room_entry *r = s->rooms; r; r = r->next) {
-		if (r == s->store || r == s->frontend ||
+		if (r == s->store || r == s->frontend || r->spare ||
 		    !(r->idle || r->profile->asked_by & askers))
 			continue;
 		r->orphan = !r->idle;
@@ -98,6 +98,8 @@ room_gone(struct room_entry *r, int status)
 
 	if (r->idle) {
 		status_room(r, "ended early");
+	} else if (r->spare) {
+		spare_gone(r, status);
 	} else if (r->orphan) {
 		return;
 	} else if (r == s->store) {

@@ -186,7 +186,7 @@ fetch_connect(
 	struct supervisor *s = fe->s;
 	struct err e = {0};
 	struct room_entry *dial =
-	    room_start(s, ROOM_DIAL, SANDBOX_MODE_PLAIN, fe->pull, fe->token, -1, &e);
+	    room_get(s, ROOM_DIAL, SANDBOX_MODE_PLAIN, fe->pull, fe->token, -1, &e);
 
 	if (!dial) {
 		room_refuse(frontend, ROOM_DIAL, fe->pull, fe->token, &e);

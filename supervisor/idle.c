@@ -94,7 +94,7 @@ job_end(struct supervisor *s)
 {
 	struct status_job *job = s->status;
 	struct ipc_msg m = IPC_MSG(status_end, .req = job->req);
-	char degraded[256];
+	char degraded[256], spares[256];
 
 	for (struct room_entry *r = s->rooms; r; r = r->next) {
 		if (r->ready)
@@ -107,6 +107,8 @@ job_end(struct supervisor *s)
 	send_row(s, "host", "memory-deny-write-execute",
 	    s->host.mdwe ? "yes" : "not on this kernel");
 	features_degraded_text(s->host.degraded, degraded, sizeof(degraded));
+	send_row(s, "host", "rooms that wait for work",
+	    spares_text(s, spares, sizeof(spares)));
 	send_row(
 	    s, "host", "allowed lesser forms in effect", *degraded ? degraded : "none");
 	if (s->frontend)

@@ -98,7 +98,8 @@ void
 pull_drop(struct supervisor *s, uint64_t pull)
 {
 	for (struct room_entry *r = s->rooms; r; r = r->next) {
-		if (r->pull == pull && r != s->store && r != s->frontend && !r->idle)
+		if (r->pull == pull && r != s->store && r != s->frontend && !r->idle &&
+		    !r->spare)
 			room_kill(r);
 	}
 	pull_forget(s, pull);

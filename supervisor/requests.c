@@ -56,7 +56,7 @@ start_for(struct room_entry *asker, enum room room, enum sandbox_mode mode, uint
 	else if (asker->s->stopping && mode != SANDBOX_MODE_REMOVE)
 		err_set(&e, ERR_INTERNAL, "shutting down");
 	else
-		r = room_start(asker->s, room, mode, pull, token, dir, &e);
+		r = room_get(asker->s, room, mode, pull, token, dir, &e);
 	if (!r)
 		room_refuse(asker, room, pull, token, &e);
 	return r;

@@ -52,7 +52,7 @@ room_find(struct supervisor *s, enum room room, uint64_t pull, uint64_t token)
 {
 	for (struct room_entry *r = s->rooms; r; r = r->next) {
 		if (r->profile->room == room && r->pull == pull && r->token == token &&
-		    !r->idle && !r->orphan)
+		    !r->idle && !r->orphan && !r->spare)
 			return r;
 	}
 	return NULL;
@@ -135,12 +135,22 @@ room_hello(struct room_entry *r, const struct msg_hello *h)
 	r->landlock_abi = (unsigned)h->landlock_abi;
 	if (!span_to_str(h->landlock, r->landlock, sizeof(r->landlock)))
 		return -EPROTO;
+	r->confined = true;
+	if (r->spare)
+		return 0;
+	if (!r->idle)
+		return room_begin(r);
 	r->ready = true;
 	r->control.chan.phase = IPC_RUN;
-	if (r->idle) {
-		status_room(r, NULL);
-		return 0;
-	}
+	status_room(r, NULL);
+	return 0;
+}
+
+int
+room_begin(struct room_entry *r)
+{
+	r->ready = true;
+	r->control.chan.phase = IPC_RUN;
 	int rc = room_setup(r);
 	for (unsigned i = 0; rc == 0 && i < r->npeers; i++)
 		room_send_peer(r, &r->peers[i]);
@@ -156,7 +166,11 @@ control_message(struct port *p, struct ipc_msg *m)
 {
 	struct room_entry *r = p->arg;
 
-	return m->type == MSG_hello ? room_hello(r, &m->hello) : request_handle(r, m);
+	if (m->type == MSG_hello)
+		return room_hello(r, &m->hello);
+	int rc = request_handle(r, m);
+	spares_settle(r->s);
+	return rc;
 }
 
 static void

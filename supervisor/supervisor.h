@@ -45,7 +45,9 @@ struct room_entry {
 	struct port control;
 	struct loop_source ended; /* the pidfd */
 	uint64_t pull, token;
-	bool ready;    /* HELLO came and /proc agrees with the table */
+	bool confined; /* HELLO came and /proc agrees with the table */
+	bool ready;    /* and it has got what it is to begin with */
+	bool spare;    /* waits for work: it has got nothing and said nothing but HELLO */
 	bool violated; /* broke the protocol: has failed, whatever its exit status */
 	bool killed;   /* by us: what else goes wrong with it is no news */
 	bool orphan;   /* who asked for it is gone: nobody is told of its end */
@@ -75,6 +77,13 @@ struct pull_entry {
 	struct layer_ends *layers;
 };
 
+#define SPARES_FILES 4
+
+/* Tells a file from what it was. */
+struct file_stamp {
+	uint64_t dev, ino, sec, nsec;
+};
+
 struct supervisor {
 	struct loop loop;
 	struct sandbox_host host;
@@ -88,6 +97,10 @@ struct supervisor {
 	bool have_access_key, stopping, sweeping;
 	uint8_t access_key[32];
 	int exit_code;
+	struct {
+		struct loop_timer fill;
+		struct file_stamp stamp[SPARES_FILES]; /* of what they have read */
+	} spares;
 	struct status_job *status; /* of `bulkhead status`, or NULL */
 	struct daemon daemon;	   /* of use only where settings.embedded is not set */
 };
@@ -105,6 +118,10 @@ void room_give(struct room_entry *r, enum ipc_channel channel, uint64_t pull,
 /* SIGKILL; what follows is done when the kernel reports the end. */
 void room_kill(struct room_entry *r);
 
+/* One that is confined and wanted gets its first messages and the channels that wait for
+ * it. Negative: it cannot be used. */
+int room_begin(struct room_entry *r);
+
 struct room_entry *room_find(
     struct supervisor *s, enum room room, uint64_t pull, uint64_t token);
 
@@ -113,6 +130,25 @@ void fetch_info_free(struct fetch_info *f);
 /* Makes a channel between two rooms. -ENOMEM, -EMFILE ... */
 int rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel channel,
     uint64_t pull, uint64_t token) MUST_CHECK;
+
+/* ---- spares.c: rooms that wait for work in their sandboxes (the daemon's) ---- */
+
+/* A small pull takes a dozen rooms, one after the other, and each start its time: so some
+ * of each kind are started beforehand, bare, and used once like any other. */
+void spares_begin(struct supervisor *s);
+
+/* A room for this work: a spare, if there is one, else a new one (room_start). What it is
+ * to begin with has to be known when the request that wants it has been handled: then
+ * spares_settle hands it out. */
+struct room_entry *room_get(struct supervisor *s, enum room room, enum sandbox_mode mode,
+    uint64_t pull, uint64_t token, int dir, struct err *e);
+void spares_settle(struct supervisor *s);
+
+void spares_kill(struct supervisor *s);
+void spare_gone(struct room_entry *r, int status);
+
+/* How many there are of each kind, for people. Returns dst. */
+char *spares_text(const struct supervisor *s, char *dst, size_t cap);
 
 /* ---- pulls.c ---- */
 

@@ -331,15 +331,24 @@ read_fds(pid_t pid, struct sandbox_status *s)
 }
 
 int
-status_read(const struct sandbox_host *h, pid_t pid, struct sandbox_status *s)
+status_read_ids(pid_t pid, struct sandbox_status *s)
 {
 	uint8_t buf[PROC_FILE];
 	struct span text = {0};
-	int r;
 
 	*s = (struct sandbox_status){.pid = pid};
-	if ((r = read_proc(pid, "status", buf, &text)) < 0 ||
-	    (r = status_parse(text, s)) < 0)
+	int r = read_proc(pid, "status", buf, &text);
+	return r < 0 ? r : status_parse(text, s);
+}
+
+int
+status_read_bounds(const struct sandbox_host *h, pid_t pid, struct sandbox_status *s)
+{
+	uint8_t buf[PROC_FILE];
+	struct span text = {0};
+
+	int r = status_read_ids(pid, s);
+	if (r < 0)
 		return r;
 	if ((r = read_proc(pid, "limits", buf, &text)) < 0 ||
 	    (r = status_parse_limits(text, s)) < 0)
@@ -347,7 +356,13 @@ status_read(const struct sandbox_host *h, pid_t pid, struct sandbox_status *s)
 	if ((r = read_proc(pid, "mountinfo", buf, &text)) < 0 ||
 	    (r = status_parse_mounts(text, s)) < 0)
 		return r;
-	r = read_namespaces(h, pid, s);
+	return read_namespaces(h, pid, s);
+}
+
+int
+status_read(const struct sandbox_host *h, pid_t pid, struct sandbox_status *s)
+{
+	int r = status_read_bounds(h, pid, s);
 	return r < 0 ? r : read_fds(pid, s);
 }
 

@@ -36,9 +36,15 @@ int status_parse(struct span text, struct sandbox_status *s) MUST_CHECK;
 int status_parse_limits(struct span text, struct sandbox_status *s) MUST_CHECK;
 int status_parse_mounts(struct span text, struct sandbox_status *s) MUST_CHECK;
 
-/* Everything about one process. h gives the namespaces to compare with. 0 or -errno. */
+/* What confines one process, and everything about it: that has its descriptors, too. h
+ * gives the namespaces to compare with. 0 or -errno. */
+int status_read_bounds(
+    const struct sandbox_host *h, pid_t pid, struct sandbox_status *s) MUST_CHECK;
 int status_read(
     const struct sandbox_host *h, pid_t pid, struct sandbox_status *s) MUST_CHECK;
+
+/* Only what /proc/PID/status says. */
+int status_read_ids(pid_t pid, struct sandbox_status *s) MUST_CHECK;
 
 /* One fact a call, the value as text for people. */
 typedef void status_line_fn(const char *key, const char *value, void *arg);

@@ -107,10 +107,10 @@ sandbox_verify(
     const struct sandbox_host *h, const struct sandbox_room *room, struct err *e)
 {
 	struct sandbox_status own = {0}, s = {0};
-	int r = status_read(h, getpid(), &own);
+	int r = status_read_ids(getpid(), &own);
 
 	if (r == 0)
-		r = status_read(h, room->pid, &s);
+		r = status_read_bounds(h, room->pid, &s);
 	if (r < 0)
 		return err_errno(e, -r, "reading /proc of room %s", room->profile->name);
 	if (room->profile->mode == SANDBOX_MODE_VERIFY &&

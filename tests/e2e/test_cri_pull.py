@@ -333,7 +333,7 @@ def layers_wait_their_turn(t):
                  for i, image in enumerate(images)]
         until(t, "%d layers" % first, lambda: len(arrived) >= first)
         t.eq(len(arrived), first, label)
-        t.eq(len(node.rooms("hash")), first, "layers in flight " + label)
+        until(t, "their rooms", lambda: len(node.rooms("hash")) == first)
         more(pulls * count - first, "the next layer " + label)
         for _ in range(first):
             turn.release()

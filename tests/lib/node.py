@@ -22,6 +22,24 @@ def pss(pid):
         return 0
 
 
+# Kinds of rooms that may wait for work, and the sockets that they have then: the control channel, and
+# two of libcurl's own.
+SPARES = {("bulkhead-" + n)[:15]: 3 if n == "fetch" else 1 for n in (
+    "fetch", "dial", "document", "verdict", "hash", "inflate")}
+
+
+def at_work(pid, comm):
+    """The room has got channels to others."""
+    sockets = 0
+    try:
+        for fd in os.listdir("/proc/%d/fd" % pid):
+            with contextlib.suppress(OSError):
+                sockets += os.readlink("/proc/%d/fd/%s" % (pid, fd)).startswith("socket:")
+    except OSError:
+        return False  # it has just ended
+    return sockets > SPARES.get(comm, 0)
+
+
 class Node:
     """Starts the daemon and waits until it answers. settings: rows of bulkhead.toml."""
 
@@ -111,14 +129,18 @@ class Node:
             return file.read()
 
     def rooms(self, name=None):
-        """pid -> comm of the rooms; name: only of this one, as in "store"."""
+        """pid -> comm of the rooms at work; name: only of this one, as in "store"."""
+        return {p: c for p, c in self.all_rooms(name).items() if at_work(p, c)}
+
+    def all_rooms(self, name=None):
+        """With those that wait for work."""
         found = harness.offspring(self.process.pid)
         return {p: c for p, c in found.items() if name is None or
                 c == ("bulkhead-" + name)[:15]}
 
     def pss(self):
         """KiB of all its processes together."""
-        return sum(pss(p) for p in [self.process.pid, *self.rooms()])
+        return sum(pss(p) for p in [self.process.pid, *self.all_rooms()])
 
     def kill_room(self, name):
         for pid in self.rooms(name):
@@ -127,7 +149,7 @@ class Node:
 
     def one_shots(self):
         """Rooms that live for one pull or document; the store keeps one applier to clear up."""
-        lasting = ["bulkhead-fronte", "bulkhead-store", "bulkhead-fetch", "bulkhead-apply"]
+        lasting = ["bulkhead-fronte", "bulkhead-store", "bulkhead-apply"]
         found = {}
         for pid, comm in self.rooms().items():
             if comm in lasting:
