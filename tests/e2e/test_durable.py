@@ -50,9 +50,8 @@ def synced_before_success(t):
         found = trace.find(r'rename\w*\(.*"%s"' % name.replace(".", r"\."), 0, success)
         t.ok(found, "no rename of", name, "before success")
         renames[name] = found[-1]
-        before = trace.find(r"f(data)?sync\(\d+<[^>]*overlay-%s/[^>]*>\) = 0|"
-                            r"f(data)?sync\(\d+<[^>]*overlay-%s/[^>]*>" % ((name[:6],) * 2),
-                            0, found[-1])
+        old = re.search(r'rename\w*\(\d+<[^>]*>, "([^"]*)"', trace.lines[found[-1]]).group(1)
+        before = trace.find(r"f(data)?sync\(\d+<[^>]*/%s>" % re.escape(old), 0, found[-1])
         t.ok(before, "the new", name, "is synced before its rename")
         after = trace.find(r"(f(data)?sync|syncfs)\(\d+<[^>]*/overlay-%s>" % name[:6],
                            found[-1], success)

@@ -39,7 +39,8 @@ class Points:
         for name in os.listdir(t.session.bin):
             if name.startswith("bulkhead"):
                 found = "%s/%s" % (BUILD, name)
-                shutil.copy(found if os.path.exists(found) else t.session.bin + "/" + name, self.bin)
+                honest = "%s/%s" % (t.session.bin, name)
+                shutil.copy(found if os.path.exists(found) else honest, self.bin)
         size = HITS + 4 * (len(self.names) + 1)
         with open(self.bin + "/failpoints", "w+b") as file:
             file.write(struct.pack("24sI", MAGIC, len(self.names) + 1).ljust(size, b"\0"))

@@ -1,5 +1,6 @@
 #include "worker-store/store/dir.h"
 #include "worker-store/store/image.h"
+#include "worker-store/store/journal.h"
 #include "worker-store/store/layer.h"
 
 #include "common/ref/ref.h"
@@ -270,8 +271,7 @@ commit_undo(struct commit *c)
 	for (size_t i = 0; i < c->rq->n_layers; i++)
 		if (c->is_new[i] && !table_find(&now, span_str(c->ids[i])))
 			all &= layer_unplace(c->s, c->ids[i]) == 0;
-	if (all && ftruncate(c->s->journal, 0) < 0)
-		return;
+	journal_end(c->s, all);
 }
 
 static int
@@ -286,7 +286,7 @@ publish_layers(struct commit *c)
 			    c->e, errno, "cannot sync the layers' directories");
 	FAILPOINT(LAYERS_SYNCED);
 	return table_publish(
-	    &c->v.layers, c->s->layers, FILE_LAYERS, c->h->fd[LOCK_LAYERS], c->e);
+	    c->s, &c->v.layers, c->s->layers, FILE_LAYERS, c->h->fd[LOCK_LAYERS], c->e);
 }
 
 /* 1: an item that has to be written was not staged, because the image had it then. */
@@ -323,22 +323,18 @@ move_items(struct commit *c, const struct image_plan *p)
 	return 0;
 }
 
+/* Layers that have a record already are somebody else's. */
 static int
-journal_write(struct commit *c, const char *image, bool changed)
+commit_note(struct commit *c, const char *image, bool changed)
 {
 	CLEANUP(buf_free) struct buf text = {0};
 
 	for (size_t i = 0; i < c->rq->n_layers; i++)
-		if (c->rq->layers[i].staged)
+		if (!table_find(&c->v.layers, span_str(c->ids[i])))
 			buf_fmt(&text, "L %s\n", c->ids[i]);
 	if (changed)
 		buf_fmt(&text, "I %s\n", image);
-	if (!text.n)
-		return 0;
-	int r = text.bad ? -ENOMEM : fd_write_all(c->s->journal, text.p, text.n);
-	if (r == 0 && disk_sync_data(c->s->journal) < 0)
-		r = -errno;
-	return r < 0 ? err_errno(c->e, -r, "cannot write the journal") : 0;
+	return journal_write(c->s, &text, c->e);
 }
 
 /* What was just written, as any other program reads it. */
@@ -391,7 +387,7 @@ publish_image(struct commit *c, const struct image_plan *p)
 		return r;
 	FAILPOINT(DOCUMENTS_SYNCED);
 	return table_publish(
-	    &c->v.images, c->s->images, FILE_IMAGES, c->h->fd[LOCK_IMAGES], c->e);
+	    c->s, &c->v.images, c->s->images, FILE_IMAGES, c->h->fd[LOCK_IMAGES], c->e);
 }
 
 /* A new image whose record did not come through leaves nothing: neither its documents nor
@@ -412,7 +408,7 @@ image_withdraw(struct commit *c, const char *id)
 		if (r)
 			r->gone = any = true;
 	}
-	if (!any || table_publish(&c->v.layers, c->s->layers, FILE_LAYERS,
+	if (!any || table_publish(c->s, &c->v.layers, c->s->layers, FILE_LAYERS,
 			c->h->fd[LOCK_LAYERS], NULL) == 0)
 		commit_undo(c);
 }
@@ -433,7 +429,7 @@ commit_run(struct commit *c, struct image_plan *p, struct commit_result *res)
 	if (r == 0)
 		r = commit_image(c, p, &changed);
 	if (r == 0)
-		r = journal_write(c, p->id, changed);
+		r = commit_note(c, p->id, changed);
 	if (r)
 		return r;
 	FAILPOINT(JOURNAL_WRITTEN);
@@ -475,9 +471,7 @@ store_commit(struct store *s, const struct hold *h, const struct commit_request 
 	for (size_t i = 0; i < rq->n_layers; i++)
 		res->new_layers += c.is_new[i];
 	if (r == 0) {
-		/* All that it names has a record now. */
-		if (ftruncate(s->journal, 0) < 0)
-			return err_errno(e, errno, "cannot empty the journal");
+		journal_end(s, true);
 		FAILPOINT(JOURNAL_EMPTIED);
 		store_commit_drop(s, docs);
 	}

@@ -151,18 +151,18 @@ read_back(
 }
 
 static int
-publish_checked(const struct table *t, int dir, const char *name, const char *tmp,
-    struct span text, int lock_fd, struct err *e)
+publish_checked(struct store *s, const struct table *t, int dir, const char *name,
+    const char *tmp, struct span text, int lock_fd, struct err *e)
 {
 	FAILPOINT(RECORDS_WRITTEN);
-	int r = read_back(t, dir, tmp, text, e);
+	int r = read_back(t, s->staging, tmp, text, e);
 	FAILPOINT(RECORDS_CHECKED);
 	if (r == 0)
 		r = lock_token_write(lock_fd, e);
 	if (r < 0)
 		return r;
 	FAILPOINT(RECORDS_TOLD);
-	if (renameat(dir, tmp, dir, name) < 0)
+	if (renameat(s->staging, tmp, dir, name) < 0)
 		return err_errno(e, errno, "cannot replace %s of the store", name);
 	FAILPOINT(RECORDS_RENAMED);
 	if (disk_sync(dir) < 0)
@@ -172,11 +172,11 @@ publish_checked(const struct table *t, int dir, const char *name, const char *tm
 }
 
 int
-table_publish(
-    const struct table *t, int dir, const char *name, int lock_fd, struct err *e)
+table_publish(struct store *s, const struct table *t, int dir, const char *name,
+    int lock_fd, struct err *e)
 {
 	CLEANUP(buf_free) struct buf text = {0};
-	char tmp[64], tail[17];
+	char tmp[64];
 
 	table_print(t, &text);
 	if (text.bad)
@@ -185,15 +185,12 @@ table_publish(
 		return err_set(e, ERR_NO_SPACE,
 		    "%s of the store would grow beyond %llu bytes: remove images", name,
 		    (unsigned long long)LIMIT_STORE_JSON);
-	int r = random_hex(tail, 8);
-	if (r < 0)
-		return err_errno(e, -r, "no random bytes");
-	snprintf(tmp, sizeof(tmp), ".tmp-%s%s", name, tail);
-	r = file_new(dir, tmp, 0600, buf_span(&text));
+	snprintf(tmp, sizeof(tmp), "%s.%u", name, s->serial++);
+	int r = file_new(s->staging, tmp, 0600, buf_span(&text));
 	if (r < 0)
 		return err_errno(e, -r, "cannot write %s of the store", name);
-	r = publish_checked(t, dir, name, tmp, buf_span(&text), lock_fd, e);
+	r = publish_checked(s, t, dir, name, tmp, buf_span(&text), lock_fd, e);
 	if (r < 0)
-		unlinkat(dir, tmp, 0);
+		unlinkat(s->staging, tmp, 0);
 	return r;
 }

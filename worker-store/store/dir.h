@@ -41,10 +41,11 @@ int dir_has(int at, const char *name) MUST_CHECK;
 /* Moves a tree or file out of sight into the trash; one that is not there is no error. */
 int trash_put(struct store *s, int at, const char *name) MUST_CHECK;
 
-/* Replaces one of the store's .json files by the table's text: temporary file, read back
+/* Replaces one of the store's .json files by the table's text: a file in staging (where a
+ * dead process's is swept), read back
  * strictly with the same parser, token into the lock file, rename, directory synced. 0 or
  * negative. */
-int table_publish(const struct table *t, int dir, const char *name, int lock_fd,
-    struct err *e) MUST_CHECK;
+int table_publish(struct store *s, const struct table *t, int dir, const char *name,
+    int lock_fd, struct err *e) MUST_CHECK;
 
 #endif

@@ -407,5 +407,5 @@ layers_recover(struct store *s, struct table *layers, struct table *mounts, int 
 	if (!found)
 		return 0;
 	FAILPOINT(INCOMPLETE_CLEARED);
-	return table_publish(layers, s->layers, FILE_LAYERS, lock_fd, e);
+	return table_publish(s, layers, s->layers, FILE_LAYERS, lock_fd, e);
 }

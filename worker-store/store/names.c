@@ -8,7 +8,7 @@
 static int
 names_publish(struct store *s, const struct hold *h, struct table *images, struct err *e)
 {
-	return table_publish(images, s->images, FILE_IMAGES, h->fd[LOCK_IMAGES], e);
+	return table_publish(s, images, s->images, FILE_IMAGES, h->fd[LOCK_IMAGES], e);
 }
 
 static int

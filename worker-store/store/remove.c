@@ -1,5 +1,6 @@
 #include "worker-store/store/dir.h"
 #include "worker-store/store/image.h"
+#include "worker-store/store/journal.h"
 #include "worker-store/store/layer.h"
 #include "worker-store/store/summary.h"
 
@@ -149,7 +150,7 @@ static int
 save_layers(struct removal *m)
 {
 	return table_publish(
-	    &m->v.layers, m->s->layers, FILE_LAYERS, m->h->fd[LOCK_LAYERS], m->e);
+	    m->s, &m->v.layers, m->s->layers, FILE_LAYERS, m->h->fd[LOCK_LAYERS], m->e);
 }
 
 static int
@@ -192,6 +193,21 @@ remove_layers(struct removal *m)
 	return m->n ? save_layers(m) : 0;
 }
 
+/* Base first, as for a commit: who settles it begins with the last. */
+static int
+removal_note(struct removal *m, const char *image)
+{
+	CLEANUP(buf_free) struct buf text = {0};
+
+	buf_fmt(&text, "I %s\n", image);
+	for (size_t i = m->n; i-- > 0;) {
+		buf_str(&text, "L ");
+		buf_add(&text, m->layers[i]->id);
+		buf_str(&text, "\n");
+	}
+	return journal_write(m->s, &text, m->e);
+}
+
 static int
 remove_record(struct removal *m, struct record *image, const char *id)
 {
@@ -199,7 +215,7 @@ remove_record(struct removal *m, struct record *image, const char *id)
 
 	image->gone = true;
 	int r = table_publish(
-	    &m->v.images, m->s->images, FILE_IMAGES, m->h->fd[LOCK_IMAGES], m->e);
+	    m->s, &m->v.images, m->s->images, FILE_IMAGES, m->h->fd[LOCK_IMAGES], m->e);
 	if (r < 0)
 		return r;
 	while (name_next(&it))
@@ -229,16 +245,60 @@ store_remove_image(struct store *s, const struct hold *h, const char *id, remove
 		r = collect(&m, image);
 	FAILPOINT(REMOVAL_BEGUN);
 	if (r == 0)
-		r = remove_record(&m, image, id);
+		r = removal_note(&m, id);
+	if (r < 0)
+		return r;
+	FAILPOINT(REMOVAL_NOTED);
+	r = remove_record(&m, image, id);
 	if (r == 0)
 		r = remove_layers(&m);
 	FAILPOINT(LAYERS_UNRECORDED);
 	if (r == 0) {
 		summary_remove(s, id);
-		FAILPOINT(REMOVAL_DONE);
 		fn(arg, true, id);
 		if (disk_sync(s->overlay) < 0 || disk_sync(s->layers) < 0)
-			return err_errno(e, errno, "cannot sync the store");
+			r = err_errno(e, errno, "cannot sync the store");
 	}
+	journal_end(s, r == 0);
+	FAILPOINT(REMOVAL_DONE);
 	return r;
+}
+
+static void
+nobody_hears(void *arg, bool deleted, const char *text)
+{
+}
+
+/* Those above come first, so that nothing lies on the ones below when these are looked
+ * at. */
+static int
+collect_unneeded(struct removal *m, char (*ids)[ID_HEX + 1], size_t n)
+{
+	for (size_t i = n; i-- > 0 && m->n < CHAIN_MAX;) {
+		struct span id = span_str(ids[i]);
+		int r = mount_count(&m->mounts, id) > 0 ? 0 : collect_one(m, NULL, id);
+		if (r < 0)
+			return r;
+	}
+	return (int)m->n;
+}
+
+int
+store_remove_unneeded(struct store *s, const struct hold *h, char (*ids)[ID_HEX + 1],
+    size_t n, struct err *e)
+{
+	assert((h->want & HOLD_COMMIT) == HOLD_COMMIT);
+	for (;;) {
+		CLEANUP(removal_end)
+		struct removal m = {
+		    .s = s, .h = h, .v = VIEW_NONE, .fn = nobody_hears, .e = e};
+		int r = removal_load(&m);
+		if (r == 0)
+			r = collect_unneeded(&m, ids, n);
+		if (r <= 0)
+			return r;
+		r = remove_layers(&m);
+		if (r < 0)
+			return r;
+	}
 }

@@ -1,5 +1,5 @@
 #include "worker-store/store/dir.h"
-#include "worker-store/store/layer.h"
+#include "worker-store/store/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,25 +80,6 @@ sweep_view(struct sweep *w)
 	return r;
 }
 
-/* "L <id>" or "I <id>": was about to be published. Without a record it never was. */
-static int
-sweep_line(struct sweep *w, struct span line)
-{
-	char id[ID_HEX + 1];
-
-	if (line.n != 2 + ID_HEX || !id_is(span_from(line, 2)) ||
-	    !span_to_str(span_from(line, 2), id, sizeof(id)))
-		return 0; /* a torn last line: nothing was done for it yet */
-	struct span sid = span_str(id);
-	if (line.p[0] == 'I')
-		return table_find(&w->view.images, sid)
-			   ? 0
-			   : trash_put(w->s, w->s->images, id);
-	if (table_find(&w->view.layers, sid) || table_find(&w->view.volatile_layers, sid))
-		return 0;
-	return layer_unplace(w->s, id);
-}
-
 static int
 sweep_journal(struct sweep *w, int dir)
 {
@@ -116,15 +97,14 @@ sweep_journal(struct sweep *w, int dir)
 	if (n == 0)
 		return 0;
 	r = sweep_view(w);
-	struct span rest = span_of(text, n);
-	while (r == 0 && rest.n) {
-		const uint8_t *end = memchr(rest.p, '\n', rest.n);
-		size_t len = end ? (size_t)(end - rest.p) : rest.n;
-		r = sweep_line(w, span_of(rest.p, len));
-		if (r < 0)
-			return err_errno(w->e, -r, "cannot clear away a leftover layer");
-		FAILPOINT(SWEEP_LINE);
-		rest = span_from(rest, end ? len + 1 : len);
+	if (r < 0)
+		return r;
+	bool stale = false;
+	r = journal_settle(w->s, w->hold, &w->view, span_of(text, n), &stale, w->e);
+	if (stale) {
+		view_free(&w->view);
+		w->view = VIEW_NONE;
+		w->have_view = false;
 	}
 	return r;
 }
@@ -189,6 +169,11 @@ sweep_entry(struct sweep *w, const char *name)
 
 	if (span_starts(n, w->s->name))
 		return 0;
+	if (span_starts(n, "key-")) { /* the key is there: this is of one who died */
+		if (unlinkat(w->s->own, name, 0) < 0 && errno != ENOENT)
+			return err_errno(w->e, errno, "cannot remove a dead key");
+		return 0;
+	}
 	if (n.n == STAGING_NAME + 5 && is_staging_name(span_of(n.p, STAGING_NAME)) &&
 	    span_is(span_from(n, STAGING_NAME), ".lock"))
 		return sweep_lock(w, name);

@@ -106,7 +106,7 @@ make_key(int own, struct err *e)
 	if (r < 0)
 		return err_errno(e, -r, "cannot write " OWN_DIR "/key");
 	FAILPOINT(KEY_WRITTEN);
-	if (linkat(own, tmp, own, "key", 0) < 0 && errno != EEXIST)
+	if (linkat(own, tmp, own, "key", 0) < 0 && dir_has(own, "key") != 1)
 		r = err_errno(e, errno, "cannot write " OWN_DIR "/key");
 	FAILPOINT(KEY_LINKED);
 	unlinkat(own, tmp, 0);

@@ -26,7 +26,8 @@ struct store {
 	int staging; /* <G>/bulkhead/<random> */
 	int trash;   /* in it: what an apply room is to remove */
 	int lock;    /* <G>/bulkhead/<random>.lock, held */
-	int journal; /* in staging: what a successor has to look at */
+	int journal; /* in staging: journal.h */
+	off_t noted; /* bytes of it that stay to the end of this process */
 	char name[STAGING_NAME + 1];
 	unsigned serial; /* makes names within staging */
 	uint8_t key[32]; /* of the proofs of access, which the supervisor computes */
@@ -63,9 +64,9 @@ void store_locks(const struct store *s, struct lock_at files[LOCK_N]);
 #define HOLD_NAMES (1u << LOCK_IMAGES)
 
 /* Moves the staging of processes that are gone into this one's trash, and what their
- * journals name and no record has. Takes and releases the store's locks; needs no
- * deadline to be useful: -EAGAIN (with h kept for another try) when the locks are busy.
- * 0: done; s->trash may hold something. */
+ * journals name and nothing needs (journal.h). Takes and releases the store's locks;
+ * needs no deadline to be useful: -EAGAIN (with h kept for another try) when the locks
+ * are busy. 0: done; s->trash may hold something. */
 int store_sweep(struct store *s, struct hold *h, struct err *e) MUST_CHECK;
 
 /* Whether the trash holds anything for an apply room in remove mode. */
@@ -275,5 +276,10 @@ int store_untag(struct store *s, const struct hold *h, const char *id, const cha
  */
 int store_remove_image(struct store *s, const struct hold *h, const char *id,
     removed_fn *fn, void *arg, struct err *e) MUST_CHECK;
+
+/* Under HOLD_COMMIT: those of the layers, base first, that have a record and that no
+ * image, container or layer needs, nor anybody has mounted. */
+int store_remove_unneeded(struct store *s, const struct hold *h, char (*ids)[ID_HEX + 1],
+    size_t n, struct err *e) MUST_CHECK;
 
 #endif

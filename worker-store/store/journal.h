@@ -1,0 +1,26 @@
+/* What a process is about to change in more than one step, in its staging: should it die,
+ * its successor brings that to an end. Lines of an op and an ID,
+ *
+ *   I <image>   the image's documents are about to be published, or removed
+ *   L <layer>   a layer is: base first
+ *
+ * whatever has come of it. A torn last line means that nothing was done for it yet. */
+#ifndef BULKHEAD_STORE_JOURNAL_H
+#define BULKHEAD_STORE_JOURNAL_H
+
+#include "worker-store/store/store.h"
+
+/* Adds the lines, on disk when the call returns. 0 or negative. */
+int journal_write(struct store *s, const struct buf *text, struct err *e) MUST_CHECK;
+
+/* The change is over. done false: it failed half way, and its lines stay. */
+void journal_end(struct store *s, bool done);
+
+/* Settles a dead process's journal, under HOLD_COMMIT: an image without a record has no
+ * documents and no summary, one with a record has no others than this names; a layer
+ * without a record has nothing on disk, one that nothing needs has no record. v: the
+ * records of now; *stale: they have changed since. 0 or negative. */
+int journal_settle(struct store *s, const struct hold *h, struct view *v,
+    struct span text, bool *stale, struct err *e) MUST_CHECK;
+
+#endif
