@@ -32,6 +32,7 @@ struct pull_layer {
 	char id[ID_HEX + 1];
 	struct staged staged;
 	struct helper hash, inflate, apply, check;
+	bool waited;	/* for another pull that is at the same */
 	bool hash_only; /* it is there: its blob is fetched to be hashed, not applied */
 	bool proven;	/* this pull has hashed the blob to that DiffID */
 	bool hashed, applied, checked;
@@ -142,6 +143,16 @@ int space_hash_more(struct pull_layer *l, uint64_t uncompressed);
 int space_apply_more(struct pull_layer *l, uint64_t entries);
 /* Space was freed, or will not be: who waits for it asks again. */
 void space_retry(struct keeper *room);
+
+/* pull_same.c: whether it is there (step, hash_only), and may be used as it is. */
+void layer_look(struct view *v, struct pull_layer *l);
+/* Whether an older pull of the same namespace is at this very layer: then it waits for
+ * that one's end, and is looked for once more. Never for a younger one, so no two wait
+ * for each other; never for another namespace's, whose registry may be as slow as it
+ * likes. */
+bool layer_elsewhere(struct pull_layer *l);
+/* It has waited, and is there now. */
+bool layer_came(struct pull_layer *l);
 
 /* pull_commit.c */
 void commit_begin(struct pull *p);

@@ -330,6 +330,10 @@ layer_start(struct pull_layer *l)
 	uint64_t token = room_token(p->room);
 	struct err e = {0};
 
+	if (layer_came(l)) {
+		layer_tell(l, LAYER_PRESENT, 0);
+		return;
+	}
 	if (!l->hash_only &&
 	    store_layer_staging_new(&p->room->store, &l->staged, &e) < 0) {
 		pull_fail(p, e.code, "%s", e.text);
@@ -360,8 +364,9 @@ static struct pull_layer *
 layer_waiting(const struct pull *p)
 {
 	for (size_t i = 0; i < p->n_layers; i++) {
-		if (p->layers[i].step == STEP_WAITING)
-			return &p->layers[i];
+		struct pull_layer *l = &p->layers[i];
+		if (l->step == STEP_WAITING && !layer_elsewhere(l))
+			return l;
 	}
 	return NULL;
 }
@@ -393,6 +398,12 @@ claims_make(struct keeper *room, struct slot_claim *v, size_t most)
 	return n;
 }
 
+static bool
+layers_done(const struct pull *p)
+{
+	return layers_count(p, STEP_DONE, STEP_PRESENT) == p->n_layers;
+}
+
 /* Begins layers as long as there are slots. */
 static void
 layers_share(struct keeper *room)
@@ -411,13 +422,9 @@ layers_share(struct keeper *room)
 		layer_start(l);
 		if (l->step == STEP_WAITING && layers_may_step(p))
 			return; /* nothing came of it */
+		if (layers_may_step(p) && layers_done(p))
+			commit_begin(p);
 	}
-}
-
-static bool
-layers_done(const struct pull *p)
-{
-	return layers_count(p, STEP_DONE, STEP_PRESENT) == p->n_layers;
 }
 
 void
@@ -451,21 +458,6 @@ layer_reset(struct pull_layer *l)
 	l->step = STEP_WAITING;
 }
 
-/* A layer that is there is the one that the config names. That it is what the manifest's
- * blob unpacks to as well, somebody must have seen, or a manifest of other layers could
- * pass for one of this image. */
-static bool
-layer_fits(struct view *v, const struct pull *p, const struct pull_layer *l)
-{
-	if (l->proven || view_maps_blob(v, l->digest, l->diff_id))
-		return true;
-	if (l->compression == COMPRESSION_NONE &&
-	    memcmp(l->digest, l->diff_id, sizeof(l->digest)) == 0)
-		return true;
-	return view_has_manifest(
-	    v, p->image, p->layers[p->n_layers - 1].id, p->manifest.digest);
-}
-
 void
 layers_begin(struct pull *p)
 {
@@ -483,13 +475,8 @@ layers_begin(struct pull *p)
 		return;
 	}
 	for (size_t i = 0; i < p->n_layers; i++) {
-		struct pull_layer *l = &p->layers[i];
-		bool proven = false; /* does not count yet: present is reused */
-		layer_reset(l);
-		l->hash_only =
-		    view_has_layer(&v, &room->store, l->id, &p->access, &proven) > 0;
-		if (l->hash_only && layer_fits(&v, p, l))
-			l->step = STEP_PRESENT;
+		layer_reset(&p->layers[i]);
+		layer_look(&v, &p->layers[i]);
 	}
 	if (!space_reserve(p))
 		return;
