@@ -10,18 +10,6 @@ command_reference(const char *text)
 	return strncmp(text, "docker://", 9) == 0 ? text + 9 : text;
 }
 
-void
-command_resolve(const char *name, FILE *to)
-{
-	char text[REF_TEXT];
-	struct ref r;
-
-	if (ref_parse(span_str(command_reference(name)), &r, NULL) < 0)
-		return;
-	ref_default_tag(&r);
-	fprintf(to, "%s\n", ref_print(&r, text));
-}
-
 static int
 check_name(const char *text, struct err *e)
 {
@@ -30,14 +18,20 @@ check_name(const char *text, struct err *e)
 	return ref_parse(span_str(command_reference(text)), &r, e);
 }
 
+static bool
+is_id(const char *text)
+{
+	struct id_prefix id;
+
+	return id_prefix_parse(span_str(text), &id);
+}
+
 static int
 check_image(const char *text, struct err *e)
 {
-	struct id_prefix id;
 	struct ref r;
 
-	return id_prefix_parse(span_str(text), &id) ? 0
-						    : ref_parse(span_str(text), &r, e);
+	return is_id(text) ? 0 : ref_parse(span_str(text), &r, e);
 }
 
 /* Images in the store first, names after them. */
@@ -52,6 +46,8 @@ check_operands(const struct args *a, struct err *e)
 		return 0;
 	for (size_t i = 0; i < a->noperands; i++) {
 		bool name = remote || (names && i > 0);
+		if (a->command == CMD_RESOLVE && is_id(a->operands[i]))
+			continue;
 		int r =
 		    name ? check_name(a->operands[i], e) : check_image(a->operands[i], e);
 		if (r < 0)

@@ -196,6 +196,27 @@ command_rmi(struct command *c)
 	return code;
 }
 
+static int
+print_name(void *arg, struct ipc_msg *m, struct err *e)
+{
+	struct command *c = arg;
+
+	if (m->type != MSG_cli_image_name)
+		return command_unexpected(m, e);
+	text_safe(c->session->out, m->cli_image_name.name);
+	fputc('\n', c->session->out);
+	return 0;
+}
+
+static int
+command_resolve(struct command *c)
+{
+	struct ipc_msg m = IPC_MSG(
+	    cli_resolve, .name = span_str(command_reference(c->args->operands[0])));
+
+	return command_ask(c, &m, print_name, c, 0);
+}
+
 int
 command_run(struct command *c)
 {
@@ -204,6 +225,7 @@ command_run(struct command *c)
 	    [CMD_IMAGES] = command_images,
 	    [CMD_INSPECT] = command_inspect,
 	    [CMD_CAN_PULL] = command_can_pull,
+	    [CMD_RESOLVE] = command_resolve,
 	    [CMD_RMI] = command_rmi,
 	    [CMD_TAG] = command_tag,
 	    [CMD_UNTAG] = command_untag,

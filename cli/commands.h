@@ -25,10 +25,6 @@ int command_run(struct command *c);
 /* The version; needs no session. */
 void command_version(bool json, FILE *to);
 
-/* The canonical form of a name that command_check has accepted; needs no session either:
- * names are not looked up at several registries. */
-void command_resolve(const char *name, FILE *to);
-
 /* How a command that was ended by a signal exits. */
 static inline int
 command_exit_signal(int signo)

@@ -221,10 +221,6 @@ run(int argc, char **argv)
 	}
 	if (command_check(&c, &e) < 0)
 		return complain(&e);
-	if (args.command == CMD_RESOLVE) {
-		command_resolve(args.operands[0], stdout);
-		return 0;
-	}
 	wipe_secret(&args);
 	c.progress = progress_mode(&args);
 	c.now = time(NULL);

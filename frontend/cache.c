@@ -2,6 +2,7 @@
 
 #include "common/ref/ref.h"
 #include "common/ref/pins.h"
+#include "frontend/registries.h"
 
 #include <errno.h>
 #include <search.h>
@@ -446,6 +447,24 @@ find_local(struct cache *c, struct span text)
 	return find_name(c, span_of(local, (size_t)n), NULL);
 }
 
+/* By the alias of a short name, or by the registries that it is looked up at. */
+static struct image *
+find_short(struct cache *c, const struct registries *r, struct span text, bool alias)
+{
+	struct candidates all;
+	struct image *im = NULL;
+	char name[REF_TEXT];
+
+	if (ref_names_domain(text) || registries_local(r, text, &all) < 0 ||
+	    !all.alias_file == alias)
+		return NULL;
+	for (unsigned i = 0; i < all.n && !im; i++) {
+		if (ref_print_record(&all.ref[i], name))
+			im = names_find(c, span_str(name));
+	}
+	return im;
+}
+
 static bool
 all_hex(struct span s)
 {
@@ -473,9 +492,13 @@ cache_find(struct frontend *f, struct span text, struct err *e)
 		return NULL;
 	}
 	if (!is_id || id.n < ID_HEX) {
-		im = find_name(c, text, &why);
+		im = find_short(c, f->registries, text, true);
+		if (!im)
+			im = find_name(c, text, &why);
 		if (!im)
 			im = find_local(c, text);
+		if (!im)
+			im = find_short(c, f->registries, text, false);
 		/* What looks like an ID is none there, as CRI-O has it. */
 		if (!im && why.code && !is_id && !all_hex(text)) {
 			err_set(e, ERR_USAGE, "%s", why.text);

@@ -1,34 +1,16 @@
 /* The requests of commands: pulls go to pull.c, everything else to the store or the
  * supervisor under a number of our own, and their answers back under the client's. */
-#include "frontend/client.h"
+#include "frontend/clients.h"
 
 #include "common/ref/ref.h"
 #include "frontend/ps.h"
 #include "frontend/pull.h"
-#include "frontend/query.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-struct client {
-	struct client *next;
-	struct frontend *f;
-	struct port port;
-	struct ask *asks;
-	unsigned n_asks;
-};
-
-/* One request that has no cli_done yet: a query, or one who waits for a pull. */
-struct ask {
-	struct ask *next;
-	struct client *client;
-	uint64_t req;
-	struct query *query;
-	struct waiter waiter;
-};
-
-static void
+void
 client_done(struct client *c, uint64_t req, enum err_class code, struct span text)
 {
 	struct ipc_msg m = IPC_MSG(cli_done, .req = req, .code = code, .text = text);
@@ -36,7 +18,7 @@ client_done(struct client *c, uint64_t req, enum err_class code, struct span tex
 	port_send(&c->port, &m);
 }
 
-static struct ask *
+struct ask *
 ask_new(struct client *c, uint64_t req)
 {
 	struct ask *a = NULL;
@@ -59,7 +41,7 @@ ask_new(struct client *c, uint64_t req)
 	return a;
 }
 
-static void
+void
 ask_free(struct ask *a)
 {
 	struct client *c = a->client;
@@ -69,6 +51,7 @@ ask_free(struct ask *a)
 		at = &(*at)->next;
 	*at = a->next;
 	c->n_asks--;
+	free(a->own);
 	free(a);
 }
 
@@ -114,7 +97,7 @@ answer_done(struct query *q, enum err_class code, struct span text)
 	ask_free(a);
 }
 
-static struct query *
+struct query *
 ask_query(struct client *c, uint64_t req)
 {
 	struct ask *a = ask_new(c, req);
@@ -320,6 +303,7 @@ static const struct {
     {MSG_cli_check, client_check_store},
     {MSG_cli_status, client_status},
     {MSG_cli_ps, client_ps},
+    {MSG_cli_resolve, client_resolve},
 };
 
 static int

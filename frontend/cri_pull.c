@@ -45,6 +45,8 @@ join(struct op *op, const struct cri_request *request, struct cri_secret *secret
 	    .auth = secret->auth,
 	    .secret_kind = secret->kind,
 	    .secret = span_of(secret->bytes, secret->n),
+	    /* Those of a short name kubelet has looked up as docker.io's. */
+	    .secret_for = span_str(ref.domain),
 	    .source = span_str(secret->auth == AUTH_GIVEN
 				   ? "the credentials that came with the request"
 				   : "")};

@@ -42,6 +42,7 @@ struct wish {
 	enum pull_mode mode;
 	enum fetch_auth auth;
 	enum secret_kind secret_kind;
+	char secret_for[LIMIT_REPOSITORY + 1];
 	uint64_t generation;
 };
 
@@ -50,6 +51,15 @@ struct known_layer {
 	bool known;
 	struct msg_layer m;
 	uint64_t bytes; /* fetched so far */
+};
+
+/* A short name that may mean several images: they are tried one after another. */
+struct pull_names {
+	struct candidates all;
+	unsigned at;
+	bool looking;	  /* which of them is there already is found out first */
+	char tried[1500]; /* "NAME: why it cannot be had; " of those before */
+	size_t tried_n;
 };
 
 struct pull {
@@ -61,6 +71,7 @@ struct pull {
 	uint64_t id;
 	struct wish wish;
 	char name[LIMIT_NAME + 1];     /* the canonical reference to be recorded */
+	struct pull_names *names;      /* NULL: the name has one meaning */
 	struct registries *registries; /* as they were when it was asked for */
 	struct endpoint *endpoints;    /* where it can be had, by them */
 	unsigned n_endpoints,

@@ -96,6 +96,15 @@ frontend_set_up(struct frontend *f, const struct msg_setup_frontend *m)
 }
 
 static int
+frontend_reload(struct frontend *f, const struct msg_setup_frontend *m)
+{
+	struct ipc_msg told = IPC_MSG(set_up, .generation = m->generation);
+	int r = frontend_set_up(f, m);
+
+	return r < 0 ? r : port_send(&f->control, &told);
+}
+
+static int
 store_message(struct port *p, struct ipc_msg *m)
 {
 	struct frontend *f = p->arg;
@@ -260,7 +269,7 @@ control_message(struct port *p, struct ipc_msg *m)
 	case MSG_registry:
 		return frontend_registry(f, &m->registry);
 	case MSG_setup_frontend:
-		return frontend_set_up(f, &m->setup_frontend);
+		return frontend_reload(f, &m->setup_frontend);
 	case MSG_ping:
 		pong.pong.seq = m->ping.seq;
 		return port_send(&f->control, &pong);

@@ -41,6 +41,7 @@ pull_free(struct pull *p)
 	if (p->secret)
 		explicit_bzero(p->secret, p->secret_size);
 	free(p->secret);
+	free(p->names);
 	free(p->endpoints);
 	registries_unref(p->registries);
 	free(p->layers);
@@ -82,11 +83,16 @@ pull_log(const struct pull *p, enum err_class code, bool fresh, struct span text
 	    (unsigned)(ms % 1000), (unsigned long long)p->pace.bytes);
 }
 
-/* Its waiters are told when it is in no list any more: what they ask anew starts anew. */
+/* Unless its name may mean another image as well. Its waiters are told when it is in no
+ * list any more: what they ask anew starts anew. */
 void
 pull_finish(struct frontend *f, struct pull *p, enum err_class code,
     const uint8_t image[32], bool fresh, struct span text)
 {
+	if (code != ERR_OK && pull_next_name(p, code, text))
+		return;
+	if (code != ERR_OK)
+		text = pull_names_tried(p, text);
 	pull_log(p, code, fresh, text);
 	if (p->begun && pull_queues(p))
 		metrics_pull(f, code, loop_now() - p->asked_at, p->pace.bytes);
@@ -122,13 +128,14 @@ pull_fail(struct pull *p, enum err_class code, const char *fmt, ...)
 
 /* ---- beginning ---- */
 
-static void
+void
 pull_begin(struct pull *p)
 {
+	enum pull_mode mode = pull_mode(p);
 	struct ipc_msg s = IPC_MSG(pull, .pull = p->id, .name = span_str(p->name),
 	    .pinned = p->pinned, .os = span_str(p->wish.os),
 	    .architecture = span_str(p->wish.architecture),
-	    .variant = span_str(p->wish.variant), .mode = p->wish.mode,
+	    .variant = span_str(p->wish.variant), .mode = mode,
 	    .namespace = span_str(p->wish.namespace));
 
 	memcpy(s.pull.digest, p->digest, sizeof(s.pull.digest));
@@ -138,7 +145,7 @@ pull_begin(struct pull *p)
 	port_send(&p->f->store, &s);
 	/* NEVER asks no registry; MISSING asks one only if the store then wants a
 	 * document. */
-	if (p->wish.mode != PULL_NEVER && p->wish.mode != PULL_MISSING)
+	if (mode != PULL_NEVER && mode != PULL_MISSING)
 		(void)pull_home(p);
 }
 
@@ -161,89 +168,6 @@ pull_home(struct pull *p)
 
 /* ---- what is wanted ---- */
 
-/* Where the credentials of the endpoint are from. */
-static void
-pull_source(struct pull *p)
-{
-	const char *from = p->f->auth_file;
-
-	if (!from || !*from)
-		from = "no auth file is configured";
-	if (p->credential == AUTH_NONE)
-		from = "none were given";
-	else if (p->credential == AUTH_GIVEN)
-		from = p->given;
-	snprintf(p->source, sizeof(p->source), "%s", from);
-}
-
-static int
-pull_places(struct pull *p, const struct ref *ref, struct err *e)
-{
-	struct endpoint list[LIMIT_ENDPOINTS];
-
-	int n = registries_endpoints(p->f->registries, ref, list, e);
-	if (n < 0)
-		return n;
-	p->endpoints = malloc((size_t)n * sizeof(*list));
-	if (!p->endpoints)
-		return err_errno(e, ENOMEM, "pull");
-	memcpy(p->endpoints, list, (size_t)n * sizeof(*list));
-	p->n_endpoints = (unsigned)n;
-	if (p->f->registries)
-		p->registries = registries_ref(p->f->registries);
-	return 0;
-}
-
-/* Credentials that came with the request are those of the registry in the name: a mirror
- * elsewhere gets what the files have for it. */
-static enum fetch_auth
-pull_credential(const struct pull *p, const char *domain)
-{
-	size_t n = strlen(domain);
-	bool own = strncmp(p->name, domain, n) == 0 && p->name[n] == '/';
-
-	return p->wish.auth == AUTH_GIVEN && !own ? AUTH_FILES : p->wish.auth;
-}
-
-int
-pull_use_endpoint(struct pull *p, unsigned endpoint, struct err *e)
-{
-	const struct endpoint *at = &p->endpoints[endpoint];
-	int r = registry_of(&at->ref, span_str(p->f->insecure), &p->registry, e);
-
-	if (r < 0)
-		return r;
-	p->endpoint = endpoint;
-	if (at->ref.has_digest)
-		digest_print(at->ref.digest, p->ref);
-	else
-		snprintf(p->ref, sizeof(p->ref), "%s", at->ref.tag);
-	p->credential = pull_credential(p, at->ref.domain);
-	pull_source(p);
-	p->fallback = p->wish.verify == 2 ||
-		      (p->wish.verify == 0 && (at->insecure || p->registry.insecure));
-	p->verify = !p->fallback;
-	return 0;
-}
-
-static int
-pull_name(struct pull *p, struct span name, struct err *e)
-{
-	char record[REF_TEXT];
-	struct ref ref = {0};
-
-	int r = ref_parse(name, &ref, e);
-	if (r < 0)
-		return r;
-	ref_default_tag(&ref);
-	if (!ref_print_record(&ref, record))
-		return err_set(e, ERR_USAGE, "the reference has neither tag nor digest");
-	snprintf(p->name, sizeof(p->name), "%s", record);
-	p->pinned = ref.has_digest;
-	memcpy(p->digest, ref.digest, sizeof(p->digest));
-	return pull_places(p, &ref, e);
-}
-
 static int
 pull_wish(struct pull *p, const struct pull_options *o, struct err *e)
 {
@@ -259,6 +183,8 @@ pull_wish(struct pull *p, const struct pull_options *o, struct err *e)
 	w->mode = o->mode;
 	w->auth = o->auth;
 	w->secret_kind = o->secret_kind;
+	if (!span_to_str(o->secret_for, w->secret_for, sizeof(w->secret_for)))
+		return err_set(e, ERR_USAGE, "the registry's name is too long");
 	w->generation = p->f->generation;
 	return 0;
 }
@@ -296,11 +222,9 @@ pull_new(struct frontend *f, const struct pull_options *o, struct err *e)
 	p->ticket.arg = p;
 	int r = pull_wish(p, o, e);
 	if (r == 0)
-		r = pull_name(p, o->name, e);
-	if (r == 0)
 		r = pull_secret(p, o, e);
 	if (r == 0)
-		r = pull_use_endpoint(p, 0, e);
+		r = pull_names_begin(p, o->name, e);
 	if (r < 0) {
 		pull_free(p);
 		return NULL;
@@ -330,8 +254,9 @@ pull_same(const struct pull *a, const struct pull *b)
 
 	return x->mode == y->mode && x->verify == y->verify && x->auth == y->auth &&
 	       x->secret_kind == y->secret_kind && x->generation == y->generation &&
-	       strcmp(a->name, b->name) == 0 && strcmp(x->namespace, y->namespace) == 0 &&
-	       strcmp(x->os, y->os) == 0 &&
+	       strcmp(a->name, b->name) == 0 && pull_names_same(a, b) &&
+	       strcmp(x->secret_for, y->secret_for) == 0 &&
+	       strcmp(x->namespace, y->namespace) == 0 && strcmp(x->os, y->os) == 0 &&
 	       strcmp(x->architecture, y->architecture) == 0 &&
 	       strcmp(x->variant, y->variant) == 0 && secret_same(a, b);
 }

@@ -13,15 +13,16 @@
 /* What is wanted. Views: copied by pull_join. name: as a person wrote it; verify: 0 as
  * configured, 1 yes, 2 no; secret: with AUTH_GIVEN, of this kind (SECRET_NONE counts as
  * BASIC: "user:password"; never logged, compared in constant time, wiped at the end);
- * source: what to name in an error about
- * the credentials, such as "--creds" ("" = by auth). */
+ * source: what to name in an error about the credentials, such as "--creds" ("" = by
+ * auth); secret_for: whose secret it is, host[:port] ("" = the registry's that is named).
+ */
 struct pull_options {
 	struct span name, os, architecture, variant, namespace;
 	unsigned verify;
 	enum pull_mode mode;
 	enum fetch_auth auth;
 	enum secret_kind secret_kind;
-	struct span secret, source;
+	struct span secret, source, secret_for;
 };
 
 /* Who waits; the caller's memory, until `done` or pull_leave. Set ops and arg. */

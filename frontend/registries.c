@@ -17,11 +17,6 @@ struct registry_table {
 	unsigned n_mirrors;
 };
 
-struct registry_alias {
-	char *name, *value; /* value "": taken away */
-	const char *file;
-};
-
 struct registries *
 registries_new(void)
 {
@@ -171,6 +166,14 @@ alias_find(const struct registries *r, struct span name)
 			return &r->aliases[i];
 	}
 	return NULL;
+}
+
+const struct registry_alias *
+registries_alias(const struct registries *r, struct span name)
+{
+	const struct registry_alias *a = r ? alias_find(r, name) : NULL;
+
+	return a && *a->value ? a : NULL;
 }
 
 static int

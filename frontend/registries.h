@@ -12,7 +12,11 @@
 #include "common/ref/ref.h"
 
 struct registry_table;
-struct registry_alias;
+
+struct registry_alias {
+	char *name, *value; /* value "": taken away */
+	const char *file;
+};
 
 /* One configuration: built by rows, then never changed. Pulls keep the one they began
  * with. */
@@ -54,5 +58,32 @@ struct endpoint {
  * tag or a digest. */
 int registries_endpoints(const struct registries *r, const struct ref *ref,
     struct endpoint out[LIMIT_ENDPOINTS], struct err *e) MUST_CHECK;
+
+/* ---- short names (short_names.c) ---- */
+
+/* The images that a name may mean, whole and with a tag or a digest. */
+struct candidates {
+	unsigned n;
+	struct ref ref[LIMIT_SEARCH];
+	/* What made them of a short name: an alias or the search list of this file. Both
+	 * NULL: the name was whole. */
+	const char *alias_file, *search_file;
+};
+
+/* A whole name is its only candidate. A short one is looked up among the aliases, then
+ * each host of unqualified-search-registries makes one. 0, or negative with *e
+ * (ERR_USAGE): no reference, nothing to make a whole name with, or, with short-name-mode
+ * "enforcing", more than one. r may be NULL. */
+int registries_candidates(const struct registries *r, struct span name,
+    struct candidates *out, struct err *e) MUST_CHECK;
+
+/* The same without a refusal for several: all that an image which is here may be called
+ * by. */
+int registries_local(
+    const struct registries *r, struct span name, struct candidates *out) MUST_CHECK;
+
+/* The alias of a short name without tag and digest; NULL: none, or one taken away. */
+const struct registry_alias *registries_alias(
+    const struct registries *r, struct span name);
 
 #endif

@@ -42,6 +42,7 @@ struct daemon {
 	uint64_t ping;	     /* the last one sent; 0 = none */
 	uint64_t generation; /* of the configuration */
 	struct reload *reload;
+	bool telling; /* a reload is over once the frontend says so */
 	enum ending ending;
 	int lock; /* on the graph root */
 	bool opened;
@@ -99,5 +100,8 @@ void daemon_policy_log(struct supervisor *s);
 /* SIGHUP: all files once more. Nothing changes if one of them is refused. */
 void daemon_reload(struct supervisor *s);
 void daemon_reload_cancel(struct supervisor *s);
+
+/* The frontend has what a reload brought, or there is none: the manager hears of it. */
+void daemon_reload_holds(struct supervisor *s);
 
 #endif

@@ -130,6 +130,15 @@ reload_told(struct supervisor *s, const char *text)
 		daemon_status(s, "READY=1\n", text);
 }
 
+void
+daemon_reload_holds(struct supervisor *s)
+{
+	if (!s->daemon.telling)
+		return;
+	s->daemon.telling = false;
+	reload_told(s, "Serving images");
+}
+
 static void
 read_note(void *arg, const char *text)
 {
@@ -151,6 +160,7 @@ read_done(void *arg, int r, const struct err *why)
 		supervisor_log(s, 3, "reload: refused, nothing has changed: %s", e.text);
 	} else if (!again) {
 		unsigned changes = adopt(s, n);
+		s->daemon.telling = true;
 		rooms_tell(s);
 		supervisor_log(
 		    s, 6, "reload: done, %u change%s", changes, changes == 1 ? "" : "s");
@@ -158,9 +168,10 @@ read_done(void *arg, int r, const struct err *why)
 	reload_free(s);
 	if (again)
 		daemon_reload(s);
-	else
-		reload_told(s, r < 0 ? "Serving images; the last reload was refused"
-				     : "Serving images");
+	else if (r < 0)
+		reload_told(s, "Serving images; the last reload was refused");
+	else if (s->daemon.telling && !(s->frontend && s->frontend->ready))
+		daemon_reload_holds(s);
 }
 
 void
@@ -174,6 +185,7 @@ daemon_reload(struct supervisor *s)
 		s->daemon.reload->again = true;
 		return;
 	}
+	s->daemon.telling = false;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (s->daemon.ready)
 		notify_send(&s->daemon.notify,

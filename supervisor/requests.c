@@ -226,6 +226,14 @@ on_ready(struct room_entry *r, struct ipc_msg *m)
 }
 
 static int
+on_set_up(struct room_entry *r, struct ipc_msg *m)
+{
+	if (m->set_up.generation == r->s->daemon.generation)
+		daemon_reload_holds(r->s);
+	return 0;
+}
+
+static int
 on_pong(struct room_entry *r, struct ipc_msg *m)
 {
 	daemon_pong(r->s, r, m->pong.seq);
@@ -253,6 +261,7 @@ static const struct {
     {MSG_log, on_log},
     {MSG_policy_read, on_policy_read},
     {MSG_ready, on_ready},
+    {MSG_set_up, on_set_up},
     {MSG_pong, on_pong},
     {MSG_want, on_want},
     {MSG_want_apply, on_want_apply},

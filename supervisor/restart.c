@@ -120,6 +120,7 @@ daemon_frontend_gone(struct supervisor *s, int status)
 	s->frontend = NULL;
 	rooms_orphan(s, 1u << ROOM_FRONTEND);
 	pulls_forget(s, false);
+	daemon_reload_holds(s);
 	if (s->stopping || s->sweeping)
 		return;
 	if (s->daemon.ending)

@@ -59,6 +59,21 @@ pull(const struct msg_cli_pull *m, char *word)
 }
 
 static void
+resolve(const struct msg_cli_resolve *m)
+{
+	static const char *const places[] = {"one", "two"};
+	char name[LIMIT_NAME + 8];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "%s/%.*s", places[i], (int)m->name.n,
+		    (const char *)m->name.p);
+		answer((struct ipc_msg)IPC_MSG(
+		    cli_image_name, .req = m->req, .name = span_str(name)));
+	}
+	done(m->req, 0, "");
+}
+
+static void
 tell_surroundings(int argc, char **argv)
 {
 	fprintf(stderr, "args");
@@ -94,6 +109,8 @@ main(int argc, char **argv)
 			char word[LIMIT_NAME + 1];
 			if (span_to_str(m.cli_pull.name, word, sizeof(word)))
 				pull(&m.cli_pull, word);
+		} else if (m.type == MSG_cli_resolve) {
+			resolve(&m.cli_resolve);
 		} else if (m.type == MSG_cli_cancel) {
 			fprintf(stderr, "cancelled\n");
 			done(m.cli_cancel.req, ERR_DEADLINE, "cancelled");

@@ -2,9 +2,10 @@
 recorded. The rules one by one: tests/frontend/test_registries.c."""
 import os
 
+import cri
 import registry
 from daemon import Daemon
-from harness import test
+from harness import Failure, test
 
 TABLE = '[[registry]]\nprefix = "%s"\nlocation = "%s"\n'
 
@@ -119,3 +120,114 @@ def reload_takes_all_or_nothing(t):
     two.clear()
     daemon.command(*pull)
     t.ok(two.requests and not one.requests, "a new frontend knows it, too")
+
+
+# Short names ---------------------------------------------------------------------------------
+
+
+def refused(client, image, **auth):
+    """(code, text) of a pull that must fail."""
+    try:
+        raise Failure("pulled " + client.pull(image, **auth))
+    except cri.Refused as error:
+        return error.code, error.text
+
+
+@test
+def short_names_are_resolved(t):
+    """By the command of its own and by a daemon; an image's ID means that image."""
+    server, image = t.scripted(), t.image("tiny")
+    conf = registries(t, 'unqualified-search-registries = ["a.test", "docker.io"]\n'
+                      '[aliases]\nknown = "q.test/known"\n')
+    daemon = Daemon(t, **conf)
+    daemon.command("pull", "-q", "--tls-verify=false", server.add(image, "x/tiny"))
+    for argv in (daemon.argv("resolve"),
+                 t.bulkhead_argv(t.store(), "resolve", config=t.config(**conf))):
+        for name, means in (("x", "a.test/x:latest\ndocker.io/library/x:latest\n"),
+                            ("n/x:1", "a.test/n/x:1\ndocker.io/n/x:1\n"),
+                            ("known:2", "q.test/known:2\n"),
+                            ("r.test/x", "r.test/x:latest\n")):
+            t.eq(t.run([*argv, name]).out, means, name)
+    for digits in (image.id, image.id[:12], image.id[:3]):
+        t.eq(daemon.command("resolve", digits).out, image.id + "\n", "an ID")
+    registries(t, 'unqualified-search-registries = ["a.test", "docker.io"]\n'
+               'short-name-mode = "enforcing"\n')
+    daemon.reload()
+    wanted = ('x may be any of a.test/x:latest, docker.io/library/x:latest, and short-name-mode '
+              'is "enforcing": write the whole name, or add a line such as "x" = "a.test/x" to '
+              '[aliases] in ' + conf["registries_conf"])
+    for command in (("resolve", "x"), ("pull", "-q", "x")):
+        result = daemon.command(*command, expect=64)
+        t.eq((result.out, result.err), ("", "bulkhead: %s\n" % wanted), command)
+    with daemon.client() as client:
+        t.eq(refused(client, "x"), ("INVALID_ARGUMENT", wanted), "the same by the CRI")
+
+
+@test
+def short_names_are_pulled(t):
+    """An alias, then the registries in their order; the image is found by its short name."""
+    empty, full, image = t.scripted(), t.scripted(), t.image("tiny")
+    full.add(image, "tiny", "1")
+    full.add(t.image("docker"), "team/known", "1")
+    conf = registries(t, 'unqualified-search-registries = ["%s", "%s"]\n' % (empty.host, full.host)
+                      + '[aliases]\nknown = "%s/team/known"\n' % full.host)
+    daemon = Daemon(t, **conf)
+    with daemon.client() as client:
+        t.eq(client.pull("tiny:1"), image.id, "had from the second")
+        t.ok(empty.asked("^/v2/tiny/manifests/1"), "the first was not asked")
+        t.eq(client.pull("known:1"), t.image("docker").id, "by the alias")
+        t.eq(client.status("tiny:1").id, image.id, "status by the short name")
+        t.eq(client.status("known:1").id, t.image("docker").id, "status by the alias")
+    names = sorted(n for i in daemon.store.images() for n in i["names"])
+    t.eq(names, sorted([full.host + "/tiny:1", full.host + "/team/known:1"]), "recorded")
+    # Nothing is asked for what is there by one of the names.
+    before = len(empty.requests), len(full.requests)
+    daemon.command("pull", "--policy", "missing", "tiny:1")
+    t.eq((len(empty.requests), len(full.requests)), before, "requests for a present image")
+    # podman, by the same files.
+    store = t.store()
+    for name in ("tiny:1", "known:1"):
+        t.podman(store, "pull", "-q", "--tls-verify=false", name,
+                 env={"CONTAINERS_REGISTRIES_CONF": conf["registries_conf"]})
+    t.eq(sorted(n for i in store.images() for n in i["names"]), names, "podman's names")
+    result = daemon.command("pull", "absent", expect=1)
+    for host in (empty.host, full.host):
+        t.has(result.err, host + "/absent:latest: ", "each is named with its reason")
+
+
+@test
+def written_aliases_come_first(t):
+    """podman writes the file when it has asked a person; it is read, and never written."""
+    server, image = t.scripted(), t.image("tiny")
+    server.add(image, "team/tiny")
+    path = t.write("aliases.conf", '[aliases]\n  "tiny" = "%s/team/tiny"\n' % server.host)
+    conf = dict(registries(t, 'unqualified-search-registries = ["a.test", "b.test"]\n'
+                           'short-name-mode = "enforcing"\n[aliases]\ntiny = "c.test/tiny"\n'),
+                short_name_aliases=path)
+    t.bulkhead(t.store(), "pull", "-q", "tiny", config=t.config(**conf))
+    with open(path) as file:
+        t.eq(file.read(), '[aliases]\n  "tiny" = "%s/team/tiny"\n' % server.host, "its content")
+    os.unlink(path)
+    result = t.bulkhead(t.store(), "resolve", "tiny", config=t.config(**conf))
+    t.eq(result.out, "c.test/tiny:latest\n", "without the file")
+
+
+@test
+def credentials_stay_with_their_registry(t):
+    """kubelet looks the credentials of a short name up as docker.io's: no other registry that the
+    name may mean sees them. The command demands the whole name."""
+    one, two, image = t.scripted(), t.scripted(), t.image("tiny")
+    two.add(image, "tiny")
+    for server in (one, two):
+        server.on("/v2/", lambda s, r, a: registry.Answer(
+            401, headers=[("WWW-Authenticate", 'Basic realm="m"')]))
+    conf = registries(t, 'unqualified-search-registries = ["%s", "%s"]\n' % (one.host, two.host))
+    daemon = Daemon(t, **conf)
+    with daemon.client() as client:
+        code, text = refused(client, "tiny", username="up", password="hub-secret")
+        t.eq(code, "UNAUTHENTICATED", text)
+    result = daemon.command("pull", "--creds", "up:hub-secret", "tiny", expect=64)
+    t.has(result.err, "write the whole name, so that the credentials go to its registry only")
+    for server in (one, two):
+        t.ok(server.requests, "not asked")
+        t.ok(not server.saw(registry.basic("up", "hub-secret")[6:]), "it saw the secret")

@@ -24,20 +24,29 @@ check(const struct endpoint *at, const struct ref *ref)
 }
 
 static void
-resolve(struct registries *r, struct span name)
+resolve_one(struct registries *r, const struct ref *ref)
 {
 	struct endpoint out[LIMIT_ENDPOINTS];
 	struct err e = {0};
-	struct ref ref;
 
-	if (ref_parse(name, &ref, NULL) < 0)
-		return;
-	ref_default_tag(&ref);
-	int n = registries_endpoints(r, &ref, out, &e);
+	int n = registries_endpoints(r, ref, out, &e);
 	if (n == 0 || n > LIMIT_ENDPOINTS || (n < 0 && !e.code))
 		abort();
 	for (int i = 0; i < n; i++)
-		check(&out[i], &ref);
+		check(&out[i], ref);
+}
+
+static void
+resolve(struct registries *r, struct span name)
+{
+	struct candidates all;
+	struct err e = {0};
+
+	int rc = registries_candidates(r, name, &all, &e);
+	if (rc < 0 ? !e.code : all.n == 0 || all.n > LIMIT_SEARCH)
+		abort();
+	for (unsigned i = 0; rc == 0 && i < all.n; i++)
+		resolve_one(r, &all.ref[i]);
 }
 
 int

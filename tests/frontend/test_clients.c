@@ -2,6 +2,7 @@
 #include "tests/frontend/core_world.h"
 
 #include "frontend/control.h"
+#include "frontend/registries.h"
 
 #include <errno.h>
 #include <string.h>
@@ -326,10 +327,93 @@ so_many_commands(void **state)
 	world_free(w);
 }
 
+static void
+set_search(struct world *w)
+{
+	static const char *const hosts[] = {"", "a.io", "b.io"};
+
+	w->f.registries = registries_new();
+	assert_int_equal(registries_add(w->f.registries, REGISTRY_FILE, 0,
+			     span_str("/etc/r.conf"), span_str("")),
+	    0);
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
+		assert_int_equal(registries_add(w->f.registries, REGISTRY_SEARCH, 0,
+				     span_str(""), span_str(hosts[i])),
+		    0);
+}
+
+static void
+expect_name(struct world *w, struct chan *c, const char *name)
+{
+	const struct msg_cli_image_name *m =
+	    &expect(w, c, MSG_cli_image_name)->cli_image_name;
+
+	assert_int_equal(m->req, 3);
+	if (!span_is(m->name, name))
+		fail_msg("%.*s", (int)m->name.n, (const char *)m->name.p);
+}
+
+static void
+a_name_is_resolved(void **state)
+{
+	struct world *w = world_new("");
+	struct chan *c = command_open(w, 0, true);
+	struct ipc_msg m = IPC_MSG(cli_resolve, .req = 3, .name = span_str("x:1"));
+
+	set_search(w);
+	send_from(w, c, &m);
+	expect_name(w, c, "a.io/x:1");
+	expect_name(w, c, "b.io/x:1");
+	assert_int_equal(expect(w, c, MSG_cli_done)->cli_done.code, 0);
+	m.cli_resolve.name = span_str("X");
+	send_from(w, c, &m);
+	assert_int_equal(expect(w, c, MSG_cli_done)->cli_done.code, ERR_USAGE);
+	expect_silence(w, &w->store);
+	world_free(w);
+}
+
+/* The beginning of an image's ID means that image, if there is one. */
+static void
+an_id_is_resolved(void **state)
+{
+	struct world *w = world_new("");
+	struct chan *c = command_open(w, 0, true);
+	struct ipc_msg m = IPC_MSG(cli_resolve, .req = 3, .name = span_str("abc"));
+
+	set_search(w);
+	for (unsigned with = 0; with < 2; with++) {
+		send_from(w, c, &m);
+		uint64_t req = expect(w, &w->store, MSG_images)->images.req;
+		struct ipc_msg row = IPC_MSG(image, .req = req);
+		memset(row.image.id, with ? 0xab : 0xac, sizeof(row.image.id));
+		if (with)
+			row.image.id[1] = 0xcd;
+		send_from(w, &w->store, &row);
+		struct ipc_msg done = IPC_MSG(done, .req = req);
+		send_from(w, &w->store, &done);
+		expect_name(w, c,
+		    with ? "abcdababababababababababababababababababababababababababababa"
+			   "bab"
+			 : "a.io/abc:latest");
+		if (!with)
+			expect_name(w, c, "b.io/abc:latest");
+		assert_int_equal(expect(w, c, MSG_cli_done)->cli_done.code, 0);
+	}
+	/* who goes meanwhile is not answered */
+	send_from(w, c, &m);
+	expect(w, &w->store, MSG_images);
+	chan_release(c);
+	settle(w, 5);
+	assert_null(w->f.queries);
+	world_free(w);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_name_is_resolved),
+	    cmocka_unit_test(an_id_is_resolved),
 	    cmocka_unit_test(another_version_is_told_so),
 	    cmocka_unit_test(nothing_before_the_hello),
 	    cmocka_unit_test(answers_find_their_command),

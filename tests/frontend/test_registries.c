@@ -307,6 +307,157 @@ test_rows(void **state)
 	registries_unref(NULL);
 }
 
+/* ---- short names ---- */
+
+#define S "unqualified-search-registries = "
+#define FEW S "[\"a.io\", \"docker.io\", \"localhost:5000\"]\n"
+
+/* means: the candidates, or a part of the refusal behind "?". */
+struct short_rule {
+	const char *rule, *file, *dropin, *aliases, *name, *means;
+};
+
+static const struct short_rule short_rules[] = {
+    {"a whole name means itself", FEW, NULL, NULL, "q.io/x:1", "q.io/x:1"},
+    {"a whole name without tag means latest", FEW, NULL, NULL, "q.io/x", "q.io/x:latest"},
+    {"localhost is a registry", FEW, NULL, NULL, "localhost/x", "localhost/x:latest"},
+    {"a port makes a registry", FEW, NULL, NULL, "q:5000/x", "q:5000/x:latest"},
+    {"docker.io is written out", FEW, NULL, NULL, "docker.io/x",
+	"docker.io/library/x:latest"},
+
+    {"registries in their order", FEW, NULL, NULL, "x:1",
+	"a.io/x:1 docker.io/library/x:1 localhost:5000/x:1"},
+    {"a path", FEW, NULL, NULL, "n/x",
+	"a.io/n/x:latest docker.io/n/x:latest localhost:5000/n/x:latest"},
+    {"a digest", S "[\"a.io\"]", NULL, NULL, "x" AT, "a.io/x" AT},
+    {"tag and digest", S "[\"a.io\"]", NULL, NULL, "x:1" AT, "a.io/x:1" AT},
+    {"no registry", S "[]", NULL, NULL, "x",
+	"?x names no registry, has no alias, and /etc/r.conf lists no"},
+    {"nothing said", "", NULL, NULL, "x", "?lists no unqualified-search-registries"},
+    {"a drop-in's list replaces the list", FEW, S "[\"b.io\"]", NULL, "x",
+	"b.io/x:latest"},
+    {"a drop-in's empty list empties it", FEW, S "[]", NULL, "x",
+	"?/etc/r.conf.d/a.conf lists no"},
+    {"v1", "[registries.search]\nregistries = ['a.io', 'b.io']", NULL, NULL, "x",
+	"a.io/x:latest b.io/x:latest"},
+
+    {"an alias comes before the registries", FEW "[aliases]\nx = \"q.io/y\"", NULL, NULL,
+	"x", "q.io/y:latest"},
+    {"tag and digest are of no concern to it", FEW "[aliases]\nx = \"q.io/y\"", NULL,
+	NULL, "x:1" AT, "q.io/y:1" AT},
+    {"an alias of a path", "[aliases]\n\"n/x\" = \"q.io/y\"", NULL, NULL, "n/x:1",
+	"q.io/y:1"},
+    {"the whole short name is compared", FEW "[aliases]\nx = \"q.io/y\"", NULL, NULL,
+	"n/x:1", "a.io/n/x:1 docker.io/n/x:1 localhost:5000/n/x:1"},
+    {"library/x is another short name than x", "[aliases]\nx = \"q.io/y\"", NULL, NULL,
+	"library/x", "?names no registry"},
+    {"no alias for a whole name", "[aliases]\nx = \"q.io/y\"", NULL, NULL, "docker.io/x",
+	"docker.io/library/x:latest"},
+    {"a drop-in's alias replaces one", "[aliases]\nx = \"q.io/y\"",
+	"[aliases]\nx = \"r.io/y\"", NULL, "x", "r.io/y:latest"},
+    {"a drop-in's alias joins the others", "[aliases]\nx = \"q.io/y\"",
+	"[aliases]\nz = \"r.io/y\"", NULL, "x", "q.io/y:latest"},
+    {"a drop-in takes an alias away", S "[\"a.io\"]\n[aliases]\nx = \"q.io/y\"",
+	"[aliases]\nx = \"\"", NULL, "x", "a.io/x:latest"},
+    {"the written aliases come first", "[aliases]\nx = \"q.io/y\"",
+	"[aliases]\nx = \"r.io/y\"", "[aliases]\nx = \"s.io/y\"", "x", "s.io/y:latest"},
+    {"the written aliases take one away", S "[\"a.io\"]\n[aliases]\nx = \"q.io/y\"", NULL,
+	"[aliases]\nx = \"\"", "x", "a.io/x:latest"},
+
+    {"enforcing: one registry", S "[\"a.io\"]\nshort-name-mode = \"enforcing\"", NULL,
+	NULL, "x", "a.io/x:latest"},
+    {"enforcing: several", FEW "short-name-mode = \"enforcing\"", NULL, NULL, "x:1",
+	"?x:1 may be any of a.io/x:1, docker.io/library/x:1, localhost:5000/x:1, and "
+	"short-name-mode is \"enforcing\": write the whole name, or add a line such as "
+	"\"x\" = \"a.io/x\" to [aliases] in /etc/r.conf"},
+    {"enforcing: an alias",
+	FEW "short-name-mode = \"enforcing\"\n[aliases]\nx = "
+	    "\"q.io/x\"",
+	NULL, NULL, "x", "q.io/x:latest"},
+    {"enforcing: a whole name", FEW "short-name-mode = \"enforcing\"", NULL, NULL,
+	"q.io/x", "q.io/x:latest"},
+    {"permissive: several", FEW "short-name-mode = \"permissive\"", NULL, NULL, "x",
+	"a.io/x:latest docker.io/library/x:latest localhost:5000/x:latest"},
+    {"disabled: several", FEW "short-name-mode = \"disabled\"", NULL, NULL, "x",
+	"a.io/x:latest docker.io/library/x:latest localhost:5000/x:latest"},
+    {"a drop-in's mode", FEW "short-name-mode = \"permissive\"",
+	"short-name-mode = \"enforcing\"", NULL, "x", "?\"enforcing\""},
+    {"a drop-in without a mode", FEW "short-name-mode = \"enforcing\"", S "[\"b.io\"]",
+	NULL, "x", "b.io/x:latest"},
+
+    {"no reference", FEW, NULL, NULL, "X", "?"},
+    {"no reference, with a registry", FEW, NULL, NULL, "q.io/X", "?"},
+    {"too long with the registry", S "[\"" HEX_A ".io\"]", NULL, NULL,
+	"x/" HEX_A "/" HEX_A "/" HEX_A ":1",
+	"?too long with the registry that /etc/r.conf gives it"},
+};
+
+static void
+check_short(const struct short_rule *c)
+{
+	struct registries *r = read_files(c->file, c->dropin);
+	struct candidates all;
+	struct build said = {0};
+	struct err e = {0};
+	char text[REF_TEXT];
+
+	if (c->aliases && registry_files_read(r, CONFIG_ALIASES, "/var/aliases",
+			      span_str(c->aliases), &e) < 0)
+		fail_msg("%s", e.text);
+	int rc = registries_candidates(r, span_str(c->name), &all, &e);
+	for (unsigned i = 0; rc == 0 && i < all.n; i++)
+		build_add(&said, "%s%s", i ? " " : "", ref_print(&all.ref[i], text));
+	if (rc < 0)
+		build_add(&said, "?%s", e.text);
+	bool right = *c->means == '?' ? rc < 0 && strstr(said.p, c->means + 1) != NULL
+				      : strcmp(said.p, c->means) == 0;
+	if (!right)
+		fail_msg("%s: %s", c->rule, said.p);
+	assert_true(rc == 0 || e.code == ERR_USAGE);
+	build_free(&said);
+	registries_unref(r);
+}
+
+static void
+test_short_rules(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(short_rules); i++)
+		check_short(&short_rules[i]);
+}
+
+static void
+test_short_without(void **state)
+{
+	struct candidates all;
+	struct err e = {0};
+
+	assert_int_equal(registries_candidates(NULL, span_str("q.io/x"), &all, &e), 0);
+	assert_int_equal(all.n, 1);
+	assert_true(registries_candidates(NULL, span_str("x"), &all, &e) < 0);
+	assert_non_null(strstr(e.text, "and there is no registries.conf: write"));
+}
+
+/* As many registries as there may be, each as long as it may be. */
+static void
+test_short_long(void **state)
+{
+	struct build text = {0};
+	struct candidates all;
+	struct err e = {0};
+
+	build_add(&text, S "[");
+	for (int i = 0; i < LIMIT_SEARCH; i++)
+		build_add(&text, "\"h%02d-" HEX_A "." HEX_A "." HEX_A ".io\",", i);
+	build_add(&text, "]\nshort-name-mode = \"enforcing\"");
+	struct registries *r = read_files(text.p, NULL);
+	assert_true(registries_candidates(r, span_str("x"), &all, &e) < 0);
+	assert_int_equal(all.n, LIMIT_SEARCH);
+	assert_non_null(strstr(e.text, " and 14 more, and short-name-mode"));
+	assert_non_null(strstr(e.text, "to [aliases] in /etc/r.conf"));
+	build_free(&text);
+	registries_unref(r);
+}
+
 int
 main(void)
 {
@@ -315,6 +466,9 @@ main(void)
 	    cmocka_unit_test(test_without),
 	    cmocka_unit_test(test_who_decided),
 	    cmocka_unit_test(test_rows),
+	    cmocka_unit_test(test_short_rules),
+	    cmocka_unit_test(test_short_without),
+	    cmocka_unit_test(test_short_long),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "tests/frontend/core_world.h"
 
 #include "common/ipc/control.h"
+#include "frontend/registries.h"
 
 #include <string.h>
 
@@ -176,6 +177,167 @@ any_difference_is_another_pull(void **state)
 		assert_int_equal(a.done, 1);
 		assert_int_equal(b.done, 1);
 	}
+}
+
+/* ---- names with several meanings ---- */
+
+static void
+set_search(struct world *w)
+{
+	static const char *const hosts[] = {"", "a.io", "b.io", "c.io"};
+
+	w->f.registries = registries_new();
+	assert_int_equal(registries_add(w->f.registries, REGISTRY_FILE, 0,
+			     span_str("/etc/r.conf"), span_str("")),
+	    0);
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
+		assert_int_equal(registries_add(w->f.registries, REGISTRY_SEARCH, 0,
+				     span_str(""), span_str(hosts[i])),
+		    0);
+	assert_int_equal(registries_add(w->f.registries, REGISTRY_TABLE, REGISTRY_BLOCKED,
+			     span_str("b.io"), span_str("b.io")),
+	    0);
+}
+
+static uint64_t
+expect_pull(struct world *w, const char *name, enum pull_mode mode)
+{
+	const struct msg_pull *p = &expect(w, &w->store, MSG_pull)->pull;
+
+	if (!span_is(p->name, name))
+		fail_msg("%.*s", (int)p->name.n, (const char *)p->name.p);
+	assert_int_equal(p->mode, mode);
+	return p->pull;
+}
+
+static void
+one_meaning_after_another(void **state)
+{
+	struct world *w = world_new("");
+	struct pull_options o = {.name = span_str("x:1"), .auth = AUTH_FILES};
+	struct party a, b, c;
+
+	set_search(w);
+	assert_int_equal(join(w, &a, &o), 0);
+	assert_int_equal(join(w, &b, &o), PULL_JOINED);
+	uint64_t id = expect_pull(w, "a.io/x:1", PULL_ALWAYS);
+	assert_true(
+	    span_is(expect(w, &w->supervisor, MSG_want_fetch)->want_fetch.host, "a.io"));
+	/* who wants that image alone does not get another one */
+	o.name = span_str("a.io/x:1");
+	assert_int_equal(join(w, &c, &o), 0);
+	uint64_t whole = expect_pull(w, "a.io/x:1", PULL_ALWAYS);
+	expect(w, &w->supervisor, MSG_want_fetch);
+	end_pull(w, id, ERR_NOT_FOUND, "there is none");
+	end_pull(w, whole, ERR_NOT_FOUND, "there is none");
+	assert_int_equal(c.done, 1);
+	assert_string_equal(c.text, "there is none");
+	/* b.io is blocked, so c.io is next, under a number of its own */
+	assert_int_equal(a.done + b.done, 0);
+	uint64_t next = expect_pull(w, "c.io/x:1", PULL_ALWAYS);
+	assert_int_not_equal(next, id);
+	expect(w, &w->supervisor, MSG_end);
+	assert_true(
+	    span_is(expect(w, &w->supervisor, MSG_want_fetch)->want_fetch.host, "c.io"));
+	end_pull(w, id, ERR_OK, ""); /* the old number means nothing any more */
+	end_pull(w, next, ERR_NETWORK, "nobody answers");
+	assert_int_equal(a.done, 1);
+	assert_int_equal(b.done, 1);
+	assert_int_equal(a.code, ERR_NETWORK);
+	assert_non_null(strstr(a.text, "a.io/x:1: there is none; b.io/x:1: b.io/x:1 is "
+				       "blocked: /etc/r.conf"));
+	assert_null(w->f.pulls);
+	world_free(w);
+}
+
+static void
+another_meaning_is_no_help(void **state)
+{
+	static const enum err_class codes[] = {ERR_DEADLINE, ERR_NO_SPACE, ERR_INTERNAL};
+
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+		struct world *w = world_new("");
+		struct pull_options o = {.name = span_str("x:1"), .auth = AUTH_FILES};
+		struct party a;
+		set_search(w);
+		assert_int_equal(join(w, &a, &o), 0);
+		end_pull(w, expect_pull(w, "a.io/x:1", PULL_ALWAYS), codes[i], "why");
+		assert_int_equal(a.done, 1);
+		assert_int_equal(a.code, codes[i]);
+		assert_string_equal(a.text, "why");
+		world_free(w);
+	}
+}
+
+static void
+the_first_that_is_had_ends_it(void **state)
+{
+	struct world *w = world_new("");
+	struct pull_options o = {.name = span_str("x:1"), .auth = AUTH_FILES};
+	struct party a;
+
+	set_search(w);
+	assert_int_equal(join(w, &a, &o), 0);
+	end_pull(w, expect_pull(w, "a.io/x:1", PULL_ALWAYS), ERR_AUTH, "no");
+	end_pull(w, expect_pull(w, "c.io/x:1", PULL_ALWAYS), ERR_OK, "");
+	assert_int_equal(a.done, 1);
+	assert_int_equal(a.code, ERR_OK);
+	world_free(w);
+}
+
+/* A registry is asked only if the image is there by none of its names. */
+static void
+what_is_there_is_looked_for_first(void **state)
+{
+	struct world *w = world_new("");
+	struct pull_options o = {
+	    .name = span_str("x:1"), .auth = AUTH_FILES, .mode = PULL_MISSING};
+	struct party a;
+
+	set_search(w);
+	assert_int_equal(join(w, &a, &o), 0);
+	end_pull(w, expect_pull(w, "a.io/x:1", PULL_NEVER), ERR_NOT_FOUND, "none");
+	end_pull(w, expect_pull(w, "c.io/x:1", PULL_NEVER), ERR_NOT_FOUND, "none");
+	expect_silence(w, &w->supervisor);
+	end_pull(w, expect_pull(w, "a.io/x:1", PULL_MISSING), ERR_NOT_FOUND, "none");
+	end_pull(w, expect_pull(w, "c.io/x:1", PULL_MISSING), ERR_OK, "");
+	assert_int_equal(a.code, ERR_OK);
+	world_free(w);
+}
+
+/* Credentials that came along go where they belong, or nowhere. */
+static void
+credentials_of_a_short_name(void **state)
+{
+	static const struct {
+		const char *secret_for;
+		enum fetch_auth sent;
+	} rows[] = {{"docker.io", AUTH_FILES}, {"a.io", AUTH_GIVEN}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world *w = world_new("");
+		struct pull_options o = wish();
+		struct party a;
+		set_search(w);
+		o.name = span_str("x:1");
+		o.secret_for = span_str(rows[i].secret_for);
+		assert_int_equal(join(w, &a, &o), 0);
+		const struct msg_want_fetch *f =
+		    &expect(w, &w->supervisor, MSG_want_fetch)->want_fetch;
+		assert_int_equal(f->auth, rows[i].sent);
+		assert_int_equal(f->secret.n, rows[i].sent == AUTH_GIVEN ? 9 : 0);
+		world_free(w);
+	}
+	struct world *w = world_new("");
+	struct pull_options o = wish();
+	struct waiter waiter = {0};
+	struct err e = {0};
+	set_search(w);
+	o.name = span_str("x:1");
+	assert_true(pull_join(&w->f, &waiter, &o, &e) < 0);
+	assert_int_equal(e.code, ERR_USAGE);
+	assert_non_null(strstr(e.text, "write the whole name, so that the credentials"));
+	world_free(w);
 }
 
 static void
@@ -581,6 +743,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(one_meaning_after_another),
+	    cmocka_unit_test(another_meaning_is_no_help),
+	    cmocka_unit_test(the_first_that_is_had_ends_it),
+	    cmocka_unit_test(what_is_there_is_looked_for_first),
+	    cmocka_unit_test(credentials_of_a_short_name),
 	    cmocka_unit_test(equal_wishes_share_one_pull),
 	    cmocka_unit_test(any_difference_is_another_pull),
 	    cmocka_unit_test(only_three_modes_share),
