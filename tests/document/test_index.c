@@ -186,6 +186,7 @@ static const struct row refused[] = {
     {"no size", ONE(TYPE ",\"digest\":" DIGEST_A), "no size"},
     {"size over", ONE(TYPE ",\"digest\":" DIGEST_A ",\"size\":4194305"),
 	"over the limit"},
+    {"size 0", ONE(TYPE ",\"digest\":" DIGEST_A ",\"size\":0"), "size 0"},
     {"size negative", ONE(TYPE ",\"digest\":" DIGEST_A ",\"size\":-1"), "negative"},
     {"size text", ONE(TYPE ",\"digest\":" DIGEST_A ",\"size\":\"12\""), "not an integer"},
     {"Digest", ONE(TYPE ",\"Digest\":" DIGEST_B ",\"digest\":" DIGEST_A ",\"size\":7"),

@@ -182,6 +182,10 @@ static const struct row rows[] = {
 	HEAD ",\"config\":{\"mediaType\":\"" MEDIA_OCI_CONFIG "\",\"digest\":" DIGEST_A
 	     ",\"size\":4194305},\"layers\":[" LAYER(GZIP, "5") "]}",
 	"over the limit"},
+    {"config empty",
+	HEAD ",\"config\":{\"mediaType\":\"" MEDIA_OCI_CONFIG "\",\"digest\":" DIGEST_A
+	     ",\"size\":0},\"layers\":[" LAYER(GZIP, "5") "]}",
+	"config: size 0"},
     {"schema1", "{\"schemaVersion\":1,\"fsLayers\":[],\"history\":[],\"signatures\":[]}",
 	"schema 1"},
     {"schema1 by type",

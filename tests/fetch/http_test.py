@@ -277,7 +277,8 @@ def hostile_heads():
     for data in (many, long, interim, cookies, b'HTTP/0.9 hello', b'hello\r\n\r\n', b'\x16\x03\x01',
                  head('101 Switching Protocols', 'Upgrade: h2c', 'Connection: Upgrade'),
                  b'HTTP/1.1 200 OK\r\nA: \0\r\n\r\n', b'HTTP/1.1 200 OK\r\n folded\r\n\r\n',
-                 b'HTTP/2 200\r\n\r\n', b'HTTP/1.1 999 x\r\n\r\n', b'HTTP/1.1 200 OK\nX y\n\n'):
+                 b'HTTP/2 200\r\n\r\n', b'HTTP/1.1 999 x\r\n\r\n', b'HTTP/1.1 200 OK\nX y\n\n',
+                 b'HTTP/1.1 200 OK\r\nX: y\r\n', b'HTTP/1.1 200 OK\r\n'):
         expect(one(sends(data, close=True)), 'failed 5')
 
 

@@ -301,6 +301,9 @@ on_ended(void *arg, enum wire_end how, const char *detail)
 		again_in(t, 0);
 	else if (t->err.code != ERR_OK)
 		transfer_finish(t, TRANSFER_FAILED, NULL);
+	else if (how == WIRE_OK && !t->head.complete) /* libcurl takes that for an end */
+		broken(
+		    t, WIRE_BROKEN, "the connection ended within the head of the answer");
 	else if (how == WIRE_OK || t->enough)
 		answered(t);
 	else

@@ -79,6 +79,7 @@ static const struct tls_hint {
 	const char *text;
 } tls_hints[] = {
     {"asked for a client certificate", ERR_AUTH, CLIENT},
+    {"alert certificate required", ERR_AUTH, CLIENT},
     {"alert bad certificate", ERR_AUTH, CLIENT}, /* this and the next: TLS 1.2 */
     {"alert unknown ca", ERR_AUTH, CLIENT},
     {"unsupported protocol", ERR_NETWORK, OLD},

@@ -143,6 +143,9 @@ take(const struct jv *entry, struct document_index *out, struct err *e)
 		    "the index's entry for this platform has the type \"%s\", not an "
 		    "image manifest",
 		    span_escape(d.media_text, shown, sizeof(shown)));
+	if (d.size == 0)
+		return err_set(
+		    e, ERR_CONTENT, "the index's entry for this platform: size 0");
 	memcpy(out->digest, d.digest, sizeof(out->digest));
 	out->size = d.size;
 	out->media_type = d.media->text;

@@ -31,6 +31,8 @@ parse_config_descriptor(const struct jv *root, const struct media *type,
 	    jv_get(root, "config"), "manifest: config", LIMIT_DOCUMENT, &d, e);
 	if (r)
 		return r;
+	if (d.size == 0) /* to whoever fetches it, 0 is "unknown" */
+		return err_set(e, ERR_CONTENT, "manifest: config: size 0");
 	if (d.media->kind != MEDIA_CONFIG && type->oci)
 		return refuse_artifact(root, &d, e);
 	if (d.media->kind != MEDIA_CONFIG || d.media->oci != type->oci)
