@@ -48,7 +48,7 @@ def main():
     for server in servers:
         server.add(image, "dns/x")
     results = []
-    for name in ("a.test", "aaaa.test", "cname.test", "both.test", "reg", "tc.test", "localhost",
+    for name in ("[%s]" % V6, "a.test", "aaaa.test", "cname.test", "both.test", "reg", "tc.test", "localhost",
                  "hosts.test", "dead-first.test", "servfail.test", "silent.test", "nx.test",
                  "other.test2", "many.test", "loop.test", "metadata.test"):
         for part in ("root", "run"):

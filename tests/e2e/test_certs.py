@@ -5,6 +5,7 @@ import shutil
 import ssl
 
 from harness import test
+import real
 import registry
 
 CONTAINERS, DOCKER = "/etc/containers/certs.d", "/etc/docker/certs.d"
@@ -16,8 +17,8 @@ class Ground:
     def __init__(self, t):
         self.t, self.image = t, t.image("tiny")
         t.etc()
-        self.ours = registry.Authority(t.folder + "/ours")
-        self.theirs = registry.Authority(t.folder + "/theirs", "another")
+        self.ours = real.Authority(t.folder + "/ours")
+        self.theirs = real.Authority(t.folder + "/theirs", "another")
         self.client, self.stranger = self.ours.client("client"), self.theirs.client("stranger")
         self.open = t.scripted(tls=self.ours.context("open"))
         self.open.add(self.image, "certs/x")

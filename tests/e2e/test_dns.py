@@ -4,7 +4,7 @@ import os
 
 from harness import test
 
-GOOD = ("a.test", "aaaa.test", "cname.test", "both.test", "reg", "tc.test", "localhost",
+GOOD = ("[fd00:7::1]", "a.test", "aaaa.test", "cname.test", "both.test", "reg", "tc.test", "localhost",
         "hosts.test", "dead-first.test")
 
 

@@ -2,8 +2,9 @@
 
 The table maps a name to a list of ("A", address), ("AAAA", address), ("CNAME", name), or to one
 of the words "servfail", "silent", "truncated" (then the list under name + "/tcp"), "other" (an
-answer for another name), "many" (a thousand addresses).
+answer for another name), "many" (a thousand addresses), or to a function that gives one of these.
 """
+import contextlib
 import socket
 import struct
 import threading
@@ -44,16 +45,31 @@ class Server:
         for target in (self.serve_udp, self.serve_tcp):
             threading.Thread(target=target, daemon=True).start()
 
+    def stop(self):
+        """Shutting down wakes whoever waits, closing does not."""
+        for sock in (self.udp, self.tcp):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
     def serve_udp(self):
         while True:
-            query, peer = self.udp.recvfrom(4096)
+            try:
+                query, peer = self.udp.recvfrom(4096)
+            except OSError:
+                return
+            if not query:
+                return
             reply = self.answer(query, "udp")
             if reply:
                 self.udp.sendto(reply, peer)
 
     def serve_tcp(self):
         while True:
-            conn, _ = self.tcp.accept()
+            try:
+                conn, _ = self.tcp.accept()
+            except OSError:
+                return
             threading.Thread(target=self.serve_connection, args=(conn,), daemon=True).start()
 
     def serve_connection(self, conn):
@@ -69,6 +85,7 @@ class Server:
         name, kind, asked = question(query)
         self.asked.append((name, kind, way))
         entry = self.table.get(name)
+        entry = entry() if callable(entry) else entry
         if entry == "truncated" and way == "tcp":
             entry = self.table[name + "/tcp"]
         if entry == "silent":

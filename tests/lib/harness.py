@@ -17,6 +17,7 @@ import tempfile
 import time
 import traceback
 
+import real
 import registry
 from stores import Store
 
@@ -172,12 +173,12 @@ class Context:
     def real(self, **options):
         if not options:
             return self.session.real()
-        server = registry.Real(self.folder + "/registry", **options)
+        server = real.Real(self.folder + "/registry", **options)
         self.cleanups.append(server.stop)
         return server
 
     def authority(self):
-        return registry.Authority(self.folder + "/ca")
+        return real.Authority(self.folder + "/ca")
 
     def image(self, name):
         return self.session.image(name)
@@ -392,7 +393,7 @@ class Session:
 
     def real(self):
         if not self.servers:
-            self.servers.append(registry.Real(self.work + "/registry"))
+            self.servers.append(real.Real(self.work + "/registry"))
         return self.servers[0]
 
     def image(self, name):

@@ -1,4 +1,4 @@
-"""Two registries. Real starts Debian's docker-registry; Scripted answers as a test tells it to.
+"""A registry that answers as a test tells it to; Debian's own is in real.py.
 
 Scripted speaks HTTP/1.1 with sockets and threads of its own: a server library would refuse to
 send most of what a hostile registry sends. It records every request with all of its headers, so
@@ -6,12 +6,9 @@ that a test can assert where a secret went and which blobs were asked for.
 """
 import base64
 import json
-import os
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 
@@ -29,147 +26,12 @@ def basic(user, password):
     return "Basic " + base64.b64encode(("%s:%s" % (user, password)).encode()).decode()
 
 
-def bcrypt(password):
-    """htpasswd's form. The crypt module is deprecated but in Debian 12; Apache's program else."""
-    try:
-        import warnings
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import crypt
-        return crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
-    except (ImportError, ValueError):
-        out = subprocess.run(["htpasswd", "-nbB", "u", password], check=True,
-                             stdout=subprocess.PIPE, text=True).stdout
-        return out.strip().split(":", 1)[1]
-
-
-class Real:
-    """Debian's docker-registry on a free loopback port; everything below `folder`."""
-
-    def __init__(self, folder, user=None, password=None):
-        self.folder, self.tls = folder, ""
-        os.makedirs(folder, exist_ok=True)
-        self.auth = basic(user, password) if user else None
-        self.log = os.path.join(folder, "log")
-        for _ in range(5):
-            if self.start(user, password):
-                return
-        raise RuntimeError("docker-registry did not start:\n" + open(self.log).read()[-2000:])
-
-    def start(self, user, password):
-        self.port = free_port()
-        self.host = "127.0.0.1:%d" % self.port
-        config = ("version: 0.1\nlog:\n  level: info\n  formatter: text\nstorage:\n"
-                  "  filesystem:\n    rootdirectory: %s/data\n  delete:\n    enabled: true\n"
-                  "http:\n  addr: %s\n%s" % (self.folder, self.host, self.tls))
-        if user:
-            with open(self.folder + "/htpasswd", "w") as file:
-                file.write("%s:%s\n" % (user, bcrypt(password)))
-            config += "auth:\n  htpasswd:\n    realm: test\n    path: %s/htpasswd\n" % self.folder
-        with open(self.folder + "/config.yml", "w") as file:
-            file.write(config)
-        program = shutil.which("docker-registry") or "/usr/bin/docker-registry"
-        self.process = subprocess.Popen(
-            [program, "serve", self.folder + "/config.yml"], stdin=subprocess.DEVNULL,
-            stdout=open(self.log, "ab"), stderr=subprocess.STDOUT, cwd="/",
-            env={"PATH": os.environ["PATH"], "HOME": self.folder, "OTEL_TRACES_EXPORTER": "none"})
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return True
-            except OSError:
-                time.sleep(0.05)
-        self.stop()
-        return False
-
-    def speak_tls(self, certificate, key, clients):
-        """From now on, with what it has; clients: CAs, of which it tells its clients."""
-        self.stop()
-        self.tls = "  tls:\n    certificate: %s\n    key: %s\n    clientcas: [%s]\n" % (
-            certificate, key, ", ".join(clients))
-        for _ in range(5):
-            if self.start(None, None):
-                return
-        raise RuntimeError("docker-registry did not start:\n" + open(self.log).read()[-2000:])
-
-    def push(self, image, name, tag="latest"):
-        return mkimage.push(self.host, image, name, tag, self.auth)
-
-    def ref(self, name, tag="latest"):
-        return "%s/%s:%s" % (self.host, name, tag)
-
-    def mark(self):
-        """A place in the log; blobs_since(mark) tells what was downloaded after it."""
-        time.sleep(0.2)  # the lines of requests that have just ended
-        return os.path.getsize(self.log)
-
-    def blobs_since(self, mark):
-        time.sleep(0.05)
-        with open(self.log, "rb") as file:
-            file.seek(mark)
-            text = file.read().decode(errors="replace")
-        return set(re.findall(r'"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64})', text))
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-
-
-class Authority:
-    """A certificate authority made with openssl, and certificates for loopback servers."""
-
-    def __init__(self, folder, name="test authority"):
-        self.folder = folder
-        os.makedirs(folder, exist_ok=True)
-        self.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                 "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj",
-                 "/CN=" + name)
-
-    def run(self, *args):
-        subprocess.run(["openssl", *args], cwd=self.folder, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def context(self, label, names=("DNS:localhost", "IP:127.0.0.1"), days=2, signed=True):
-        with open("%s/%s.ext" % (self.folder, label), "w") as file:
-            file.write("subjectAltName=%s\n" % ",".join(names))
-        self.run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                 "-keyout", label + ".key", "-out", label + ".csr", "-subj", "/CN=" + label)
-        signer = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"] if signed else [
-            "-signkey", label + ".key"]
-        self.run("x509", "-req", "-in", label + ".csr", *signer, "-out", label + ".crt",
-                 "-days", str(days), "-extfile", label + ".ext")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain("%s/%s.crt" % (self.folder, label),
-                                "%s/%s.key" % (self.folder, label))
-        return context
-
-    def client(self, label, **options):
-        """Files of a client certificate and its key."""
-        self.context(label, **options)
-        return ["%s/%s.%s" % (self.folder, label, end) for end in ("crt", "key")]
-
-    @property
-    def ca(self):
-        return self.folder + "/ca.crt"
-
-    def cert_dir(self):
-        """A directory as --cert-dir wants it."""
-        path = self.folder + "/certs.d"
-        os.makedirs(path, exist_ok=True)
-        shutil.copy(self.ca, path + "/ca.crt")
-        return path
-
-
 class Request:
-    def __init__(self, method, path, headers, raw, peer):
+    """link: the number of the connection it came on."""
+
+    def __init__(self, method, path, headers, raw, peer, link):
         self.method, self.path, self.headers = method, path, headers
-        self.raw, self.peer, self.when = raw, peer, time.monotonic()
+        self.raw, self.peer, self.link, self.when = raw, peer, link, time.monotonic()
 
     def header(self, name):
         values = [v for k, v in self.headers if k.lower() == name.lower()]
@@ -274,9 +136,10 @@ class Scripted:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self.serve, args=(conn, peer), daemon=True).start()
+            threading.Thread(target=self.serve, args=(conn, peer, self.connections),
+                             daemon=True).start()
 
-    def serve(self, conn, peer):
+    def serve(self, conn, peer, link):
         try:
             conn.settimeout(300)
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -292,7 +155,7 @@ class Scripted:
                         self.raw.append(piece)
                     rest += piece
                 head, _, rest = rest.partition(b"\r\n\r\n")
-                if not self.reply(conn, self.parse(head, peer)):
+                if not self.reply(conn, self.parse(head, peer, link)):
                     return
         except (OSError, ValueError, ssl.SSLError):
             return
@@ -302,11 +165,11 @@ class Scripted:
             except OSError:
                 pass
 
-    def parse(self, head, peer):
+    def parse(self, head, peer, link):
         lines = head.decode("latin-1").split("\r\n")
         method, path, _ = lines[0].split(" ", 2)
         headers = [tuple(part.strip() for part in l.split(":", 1)) for l in lines[1:] if ":" in l]
-        request = Request(method, path, headers, head, peer)
+        request = Request(method, path, headers, head, peer, link)
         with self.lock:
             self.requests.append(request)
         return request
