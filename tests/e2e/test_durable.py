@@ -1,8 +1,11 @@
 """Everything is durable before success is reported, unless durability = "none": read from traces
 of the release build."""
+import os
 import re
+import time
 
 from harness import Failure, test
+from node import Node
 
 CALLS = ("fsync,fdatasync,syncfs,rename,renameat,renameat2,openat,openat2,open,creat,write,pwrite64,"
          "sendmsg,sendto,close,dup,fcntl,linkat,symlinkat,mkdirat,execve,sync,msync,sync_file_range")
@@ -92,3 +95,49 @@ def nothing_synced_on_request(t):
             t.eq(result.out.strip(), image.id, "pulled under strace")
             t.podman_run(store, image.id, "/bin/hello", "hello")
     t.eq(store.images(), [], "removed")
+
+
+# Calls that change a file or a directory; what is opened to be written is among them.
+CHANGES = (r"O_CREAT|O_TRUNC|O_WRONLY|\b(p?write(v|64)?|rename\w*|link\w*|symlink\w*|unlink\w*|rmdir|"
+           r"mkdir\w*|mknod\w*|f?truncate|fallocate|f?chmod\w*|f?l?chown\w*|utime\w*|"
+           r"f?l?(set|remove)xattr)\(")
+
+
+def everything(root):
+    """What shows any change of anything below: ctime moves with each."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            st = os.lstat(os.path.join(folder, name))
+            found[os.path.join(folder, name)] = (
+                st.st_ino, st.st_mode, st.st_nlink, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+    return found
+
+
+@test(needs=["strace"])
+def a_present_image_is_not_written(t):
+    """Pulled again through the daemon, by tag and by digest: the store reads, and changes nothing."""
+    real, image, node = t.real(), t.image("three"), Node(t, t.store(disk=True))
+    ref = real.push(image, "durable/again")
+    refs = (ref, ref.rsplit(":", 1)[0] + "@" + image.manifest.digest)
+    client = node.client()
+    for each in refs:
+        t.eq(client.pull(each), image.id, "pulled")
+    (store,), path = node.rooms("store"), t.disk + "/trace-again"
+    node.nothing_left()
+    before = everything(node.store.root)
+    tracer = t.start(["strace", "-y", "-s", "200", "-o", path, "-p", str(store)])
+    deadline = time.monotonic() + 20
+    while "TracerPid:\t0\n" in open("/proc/%d/status" % store).read():
+        t.ok(time.monotonic() < deadline, "strace does not come")
+        time.sleep(0.01)
+    for each in refs:
+        t.eq(client.pull(each), image.id, "pulled again")
+    node.nothing_left()
+    tracer.terminate()
+    t.finish(tracer, 20)
+    trace = Trace(path)
+    t.ok(len(trace.find(r"images\.json")) >= 2, "the store looked at its records")
+    inside = [l for l in trace.lines if node.store.root in l]
+    t.eq([l for l in inside if re.search(CHANGES, l)], [], "calls that change something")
+    t.eq(everything(node.store.root), before, "what lies in the store")

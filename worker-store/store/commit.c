@@ -337,29 +337,37 @@ commit_note(struct commit *c, const char *image, bool changed)
 	return journal_write(c->s, &text, c->e);
 }
 
-/* What was just written, as any other program reads it. */
 static int
-read_again(struct commit *c, const struct image_plan *p, struct commit_result *res)
+look_whole(struct commit *c, struct view *v, const struct image_plan *p,
+    struct commit_result *res)
 {
-	CLEANUP(view_free) struct view v = VIEW_NONE;
-
-	int r = view_load(&v, c->s, c->e);
-	if (r < 0)
-		return r;
-	struct record *image = table_find(&v.images, span_str(p->id));
+	struct record *image = table_find(&v->images, span_str(p->id));
 	if (!image || !names_have(image->names, span_str(c->rq->name)) ||
 	    !span_eq(image->layer, span_str(p->layer)) ||
 	    !image_manifest_digest(image, res->manifest))
 		return err_set(
 		    c->e, ERR_INTERNAL, "image %.12s reads back differently", p->id);
 	for (size_t i = 0; i < c->rq->n_layers; i++)
-		if (!table_find(&v.layers, span_str(c->ids[i])) ||
+		if (!table_find(&v->layers, span_str(c->ids[i])) ||
 		    !layer_on_disk(c->s, c->ids[i]))
 			return err_set(c->e, ERR_INTERNAL,
 			    "layer %.12s is not there after the "
 			    "commit",
 			    c->ids[i]);
 	return 0;
+}
+
+/* What was just written, as any other program reads it; or what was there, as it was read
+ * under these locks. */
+static int
+read_again(struct commit *c, const struct image_plan *p, struct commit_result *res)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+
+	if (!res->changed)
+		return look_whole(c, &c->v, p, res);
+	int r = view_load(&v, c->s, c->e);
+	return r < 0 ? r : look_whole(c, &v, p, res);
 }
 
 /* The record is made before anything is published, so that its refusals come in time. */

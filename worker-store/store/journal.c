@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int
@@ -25,9 +26,11 @@ journal_write(struct store *s, const struct buf *text, struct err *e)
 void
 journal_end(struct store *s, bool done)
 {
-	if (done && ftruncate(s->journal, s->noted) == 0)
+	struct stat st;
+	off_t end = fstat(s->journal, &st) < 0 ? -1 : st.st_size;
+
+	if (done && (end == s->noted || ftruncate(s->journal, s->noted) == 0))
 		return;
-	off_t end = lseek(s->journal, 0, SEEK_END);
 	s->noted = end < 0 ? s->noted : end;
 }
 
