@@ -37,7 +37,6 @@ struct frontend {
 
 	/* As set up, and set up again by each reload. */
 	struct registries *registries, *coming; /* coming: rows for the next set-up */
-	char *insecure;				/* host[:port] or CIDR, a line each */
 	char *policy_problem; /* why no image may be pulled or tagged; "" = a policy was
 				 read */
 	char *auth_file;      /* its path, for people; "" = none */

@@ -79,8 +79,7 @@ frontend_set_up(struct frontend *f, const struct msg_setup_frontend *m)
 	registries_unref(f->registries);
 	f->registries = f->coming;
 	f->coming = NULL;
-	if (text_replace(&f->insecure, m->insecure) < 0 ||
-	    text_replace(&f->policy_problem, m->policy_problem) < 0 ||
+	if (text_replace(&f->policy_problem, m->policy_problem) < 0 ||
 	    text_replace(&f->auth_file, m->auth_file) < 0)
 		return -ENOMEM;
 	f->embedded = m->embedded;

@@ -7,19 +7,14 @@
 
 /* The registry of a reference. */
 struct registry {
-	struct url url; /* https origin; plain http only by registry_plain */
+	struct url url;			       /* https origin */
 	char repository[LIMIT_REPOSITORY + 1]; /* as in /v2/<repository>/ */
 	char auth_host[LIMIT_REPOSITORY +
 		       1]; /* the domain under which files keep its secret */
-	bool insecure;	   /* certificate not checked, plain HTTP as a last resort */
 };
 
-/* docker.io is registry-1.docker.io, as for every other program. insecure: host[:port] or
- * a CIDR range of addresses a line. 0, or negative with the reason. */
-int registry_of(const struct ref *r, struct span insecure, struct registry *out,
-    struct err *e) MUST_CHECK;
-
-/* Whether the host is loopback by its spelling: localhost, 127.0.0.0/8, ::1. */
-bool host_is_loopback(const char *host);
+/* docker.io is registry-1.docker.io, as for every other program. 0, or negative with the
+ * reason. */
+int registry_of(const struct ref *r, struct registry *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -161,8 +161,11 @@ pulls_begin(struct frontend *f)
 struct fetcher *
 pull_home(struct pull *p)
 {
-	if (!p->home)
+	if (!p->home) {
 		p->home = fetcher_start(p, &p->registry.url, p->credential, NULL);
+		if (p->home)
+			pull_log_insecure(p);
+	}
 	return p->home;
 }
 

@@ -37,11 +37,43 @@ pull_credential(const struct pull *p, const char *domain)
 	return p->wish.auth == AUTH_GIVEN && !own ? AUTH_FILES : p->wish.auth;
 }
 
+void
+url_to_http(struct url *u, const char *domain)
+{
+	struct ref_host host;
+
+	u->tls = false;
+	if (ref_host_parse(span_str(domain), &host, NULL) == 0 && host.port == 0)
+		u->port = 80;
+}
+
+void
+pull_log_insecure(const struct pull *p)
+{
+	const struct endpoint *at = &p->endpoints[p->endpoint];
+	bool asked = p->wish.verify == 2 || (at->rule && !strcmp(at->rule_key, "always"));
+	char origin[URL_TEXT_MAX], why[LIMIT_PATH + LIMIT_NAME + 32];
+	const struct url *url = &p->home->origin;
+	enum log_level level = asked ? LOG_INFO : LOG_WARNING;
+
+	if ((p->verify && url->tls) ||
+	    level > (p->f->log_level ? p->f->log_level : LOG_INFO))
+		return;
+	control_log_for(&p->f->control.chan, level, p->id, "%s is asked for %s %s (%s)",
+	    url_origin(url, origin, sizeof(origin)), p->name,
+	    url->tls ? "without a look at its certificate" : "by plain HTTP",
+	    p->wish.verify == 2 ? "the request says so"
+				: endpoint_insecure_print(at, why, sizeof(why)));
+}
+
 int
 pull_use_endpoint(struct pull *p, unsigned endpoint, struct err *e)
 {
 	const struct endpoint *at = &p->endpoints[endpoint];
-	int r = registry_of(&at->ref, span_str(p->f->insecure), &p->registry, e);
+	unsigned insecure = p->wish.verify == 0	  ? at->insecure
+			    : p->wish.verify == 1 ? 0
+						  : INSECURE_HTTP | INSECURE_TLS;
+	int r = registry_of(&at->ref, &p->registry, e);
 
 	if (r < 0)
 		return r;
@@ -52,9 +84,10 @@ pull_use_endpoint(struct pull *p, unsigned endpoint, struct err *e)
 		snprintf(p->ref, sizeof(p->ref), "%s", at->ref.tag);
 	p->credential = pull_credential(p, at->ref.domain);
 	pull_source(p);
-	p->fallback = p->wish.verify == 2 ||
-		      (p->wish.verify == 0 && (at->insecure || p->registry.insecure));
-	p->verify = !p->fallback;
+	p->verify = !(insecure & INSECURE_TLS);
+	p->fallback = insecure & INSECURE_HTTP;
+	if (insecure == INSECURE_HTTP)
+		url_to_http(&p->registry.url, at->ref.domain);
 	return 0;
 }
 

@@ -32,6 +32,12 @@ enum pull_mode pull_mode(const struct pull *p);
  * left. 0, or negative with *e. */
 int pull_use_endpoint(struct pull *p, unsigned endpoint, struct err *e) MUST_CHECK;
 
+/* The same place by plain HTTP: on port 80, unless the name has a port. */
+void url_to_http(struct url *u, const char *domain);
+
+/* A line whenever the registry's fetcher asks in a way that anybody could answer. */
+void pull_log_insecure(const struct pull *p);
+
 /* The registry's own fetcher, asked for when there is none. NULL when memory is short. */
 struct fetcher *pull_home(struct pull *p);
 

@@ -1,5 +1,7 @@
 #include "frontend/registries.h"
 
+#include "frontend/insecure.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,11 @@ struct registry_table {
 	const char *file;
 	struct registry_mirror *mirrors;
 	unsigned n_mirrors;
+};
+
+struct registry_rule {
+	char *name, *key;
+	unsigned flags;
 };
 
 struct registries *
@@ -55,8 +62,13 @@ registries_unref(struct registries *r)
 		free(r->aliases[i].name);
 		free(r->aliases[i].value);
 	}
+	for (unsigned i = 0; i < r->n_rules; i++) {
+		free(r->rules[i].name);
+		free(r->rules[i].key);
+	}
 	for (unsigned i = 0; i < r->n_files; i++)
 		free(r->files[i]);
+	free(r->rules);
 	free(r->tables);
 	free(r->aliases);
 	free(r->files);
@@ -202,12 +214,27 @@ add_alias(struct registries *r, struct span name, struct span value)
 	return 0;
 }
 
+static int
+add_rule(struct registries *r, unsigned flags, struct span name, struct span key)
+{
+	struct registry_rule *rules = grown(r->rules, r->n_rules, sizeof(*rules));
+
+	if (!rules)
+		return -ENOMEM;
+	r->rules = rules;
+	rules += r->n_rules++;
+	*rules = (struct registry_rule){text_dup(name), text_dup(key), flags};
+	return rules->name && rules->key ? 0 : -ENOMEM;
+}
+
 int
 registries_add(struct registries *r, enum registry_row kind, unsigned flags,
     struct span name, struct span value)
 {
 	if (kind == REGISTRY_FILE)
 		return add_file(r, name);
+	if (kind == REGISTRY_RULE)
+		return add_rule(r, flags, name, value);
 	if (!r->n_files)
 		return -EPROTO;
 	switch (kind) {
@@ -318,14 +345,50 @@ endpoint_add(const struct registry_table *t, const char *location, unsigned flag
     bool mirror, const struct ref *ref, struct endpoint *out, struct err *e)
 {
 	*out = (struct endpoint){.mirror = mirror,
-	    .insecure = flags & REGISTRY_INSECURE,
+	    .insecure = flags & REGISTRY_INSECURE ? INSECURE_HTTP | INSECURE_TLS : 0,
 	    .file = t->file,
 	    .prefix = t->prefix};
 	return rewrite(t, location, ref, &out->ref, e);
 }
 
-int
-registries_endpoints(const struct registries *r, const struct ref *ref,
+/* By the rules of bulkhead.toml, which add up, and what is always so. */
+static void
+endpoint_rules(const struct registries *r, struct endpoint *at)
+{
+	struct ref_host host;
+
+	if (ref_host_parse(span_str(at->ref.domain), &host, NULL) == 0 &&
+	    host_is_loopback(host.host)) {
+		at->insecure = INSECURE_HTTP | INSECURE_TLS;
+		at->rule = host.host[0] == 'l' ? "localhost"
+			   : host.ipv6	       ? "::1"
+					       : "127.0.0.0/8";
+		at->rule_key = "always";
+	}
+	for (unsigned i = 0; r && i < r->n_rules; i++) {
+		const struct registry_rule *rule = &r->rules[i];
+		if (!(rule->flags & ~at->insecure) ||
+		    !insecure_matches(span_str(rule->name), at->ref.domain))
+			continue;
+		at->insecure |= rule->flags;
+		at->rule = rule->name;
+		at->rule_key = rule->key;
+	}
+}
+
+char *
+endpoint_insecure_print(const struct endpoint *at, char *dst, size_t cap)
+{
+	if (at->rule)
+		snprintf(dst, cap, "%s: %s", at->rule_key, at->rule);
+	else
+		snprintf(dst, cap, "%s: [[registry]] \"%s\"", at->file ? at->file : "",
+		    at->prefix ? at->prefix : "");
+	return dst;
+}
+
+static int
+endpoints_by_tables(const struct registries *r, const struct ref *ref,
     struct endpoint out[LIMIT_ENDPOINTS], struct err *e)
 {
 	char name[REF_TEXT];
@@ -351,4 +414,15 @@ registries_endpoints(const struct registries *r, const struct ref *ref,
 	if (rc == 0)
 		rc = endpoint_add(t, t->location, t->flags, false, ref, &out[n++], e);
 	return rc < 0 ? rc : n;
+}
+
+int
+registries_endpoints(const struct registries *r, const struct ref *ref,
+    struct endpoint out[LIMIT_ENDPOINTS], struct err *e)
+{
+	int n = endpoints_by_tables(r, ref, out, e);
+
+	for (int i = 0; i < n; i++)
+		endpoint_rules(r, &out[i]);
+	return n;
 }

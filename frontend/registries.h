@@ -12,6 +12,7 @@
 #include "common/ref/ref.h"
 
 struct registry_table;
+struct registry_rule;
 
 struct registry_alias {
 	char *name, *value; /* value "": taken away */
@@ -25,7 +26,8 @@ struct registries {
 	char **files; /* those that were read, in their order */
 	struct registry_table *tables;
 	struct registry_alias *aliases;
-	unsigned n_files, n_tables, n_aliases, n_search;
+	struct registry_rule *rules;
+	unsigned n_files, n_tables, n_aliases, n_rules, n_search;
 	char search[LIMIT_SEARCH][LIMIT_REPOSITORY + 1]; /* host[:port] */
 	const char *search_file, *mode_file;		 /* who said so; NULL: nobody */
 	enum short_name_mode mode;
@@ -46,11 +48,17 @@ int registries_add(struct registries *r, enum registry_row kind, unsigned flags,
 struct endpoint {
 	struct ref ref; /* what is asked for there: a reference of that registry */
 	bool mirror;
-	bool insecure; /* unverified TLS or plain HTTP will do, says the file */
-	/* Who decided, alive as long as the configuration; NULL: no table has to do with
-	 * the name. */
+	/* The table that decided, alive as long as the configuration; NULL: no table has
+	 * to do with the name. */
 	const char *file, *prefix;
+	/* What it may be asked by (enum insecure_flag), and by whose word: the table's
+	 * when rule is NULL. */
+	unsigned insecure;
+	const char *rule, *rule_key;
 };
+
+/* "KEY: RULE", or the file and the table. Returns dst. */
+char *endpoint_insecure_print(const struct endpoint *at, char *dst, size_t cap);
 
 /* The places of a name in the order to be tried: mirrors that take such names, then the
  * location itself. r NULL: none is configured. How many; negative with *e: blocked

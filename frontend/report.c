@@ -1,7 +1,7 @@
 /* What fetchers report: bodies that arrived, challenges, redirects, failures. Every field
  * is the word of a room that a hostile registry may own: it can cost this pull, and
  * nothing else. */
-#include "frontend/fetchers.h"
+#include "frontend/pulls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,13 +164,11 @@ fall_back(struct fetcher *fe, const struct msg_fetch_failed *m)
 	    !p->fallback || !fe->origin.tls)
 		return false;
 	struct url plain = fe->origin;
-	struct ref_host host;
-	plain.tls = false;
-	if (ref_host_parse(span_str(p->registry.auth_host), &host, NULL) == 0 &&
-	    host.port == 0)
-		plain.port = 80;
+	url_to_http(&plain, p->registry.auth_host);
 	fetcher_end(fe);
 	p->home = fetcher_start(p, &plain, p->credential, NULL);
+	if (p->home)
+		pull_log_insecure(p);
 	for (struct request *q = p->requests; q; q = q->next) {
 		if (!q->fetcher)
 			q->fetcher = p->home;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define ARGV_MAX 32
+#define UNNOTICED "who answers in place of these registries is not noticed"
 #define TEXT_MAX 131072 /* a whole list with all of its bytes escaped */
 
 enum what { NONE, DEFAULT, TABLE, EFFECTIVE, VALIDATE };
@@ -183,8 +184,11 @@ warn_all(const struct settings *s)
 		warn(s, KEY_allow_degraded, text);
 	}
 	if (*s->insecure)
-		warn(s, KEY_insecure_registries,
-		    "who answers in place of these registries is not noticed");
+		warn(s, KEY_insecure_registries, UNNOTICED);
+	if (*s->plain_http)
+		warn(s, KEY_plain_http_registries, UNNOTICED);
+	if (*s->unverified_tls)
+		warn(s, KEY_unverified_tls_registries, UNNOTICED);
 	if (s->max_pulls_namespace > s->max_pulls)
 		warn(s, KEY_max_parallel_pulls_per_namespace,
 		    "more than max_parallel_pulls: has no effect");

@@ -37,7 +37,7 @@ struct settings {
 	    certs[LIMIT_PATH + 1]; /* "" = none named */
 	char storage[LIMIT_PATH + 1];
 	char registries[LIMIT_PATH + 1], aliases[LIMIT_PATH + 1];
-	char insecure[16385]; /* a line each */
+	char insecure[16385], plain_http[16385], unverified_tls[16385]; /* a line each */
 	uint64_t max_layer, max_image;
 	enum durability durability;
 	uint64_t uid_base;

@@ -29,12 +29,37 @@ setup_store(struct room_entry *r)
 	return rc;
 }
 
+static int
+setup_rules(struct room_entry *r, const char *list, enum setting_id key, unsigned flags)
+{
+	int rc = 0;
+
+	for (const char *at = list; *at && rc == 0;) {
+		size_t n = strcspn(at, "\n");
+		struct ipc_msg m = IPC_MSG(registry, .kind = REGISTRY_RULE,
+		    .flags = flags, .name = span_of(at, n),
+		    .value = span_str(setting_info(key)->key));
+		rc = port_send(&r->control, &m);
+		at += n + (at[n] != 0);
+	}
+	return rc;
+}
+
 /* They hold from the setup_frontend that follows them. */
 static int
 setup_registries(struct room_entry *r)
 {
 	const struct registry_rows *all = &r->s->registries;
-	int rc = 0;
+	const struct settings *set = &r->s->settings;
+
+	int rc = setup_rules(
+	    r, set->insecure, KEY_insecure_registries, INSECURE_HTTP | INSECURE_TLS);
+	if (rc == 0)
+		rc = setup_rules(
+		    r, set->plain_http, KEY_plain_http_registries, INSECURE_HTTP);
+	if (rc == 0)
+		rc = setup_rules(
+		    r, set->unverified_tls, KEY_unverified_tls_registries, INSECURE_TLS);
 
 	for (unsigned i = 0; i < all->n && rc == 0; i++) {
 		const struct registry_text *row = &all->rows[i];
@@ -51,7 +76,6 @@ setup_frontend(struct room_entry *r)
 {
 	struct supervisor *s = r->s;
 	struct ipc_msg m = IPC_MSG(setup_frontend, .embedded = s->settings.embedded,
-	    .insecure = span_str(s->settings.insecure),
 	    /* Bytes that cannot be used are for the verdict rooms to refuse with. */
 	    .policy_problem = span_str(s->policy.fd < 0 ? s->policy.problem.text : ""),
 	    .auth_file = span_str(s->settings.auth), .log_level = s->settings.log_level,

@@ -65,6 +65,13 @@ enum registry_row {
 	REGISTRY_SEARCH = 3, /* unqualified-search-registries: "", host[:port] */
 	REGISTRY_ALIAS = 4,  /* short name, repository ("" takes an alias away) */
 	REGISTRY_MODE = 5,   /* flags: enum short_name_mode */
+	REGISTRY_RULE =
+	    6, /* of bulkhead.toml: a registry or range, the key that lists it */
+};
+/* Flags of a rule. */
+enum insecure_flag {
+	INSECURE_HTTP = 1, /* plain HTTP: alone, or where TLS finds no answer */
+	INSECURE_TLS = 2,  /* TLS with whatever certificate */
 };
 /* Flags of a table or a mirror. */
 enum registry_flag {

@@ -122,6 +122,22 @@ def reload_takes_all_or_nothing(t):
     t.ok(two.requests and not one.requests, "a new frontend knows it, too")
 
 
+@test
+def insecure_use_is_told(t):
+    """Who lists registries as insecure finds each use in the log, with what allowed it."""
+    server, image = t.scripted(), t.image("tiny")
+    server.add(image, "x/tiny")
+    conf = registries(t, TABLE % ("example.test", server.host + "/x"))
+    daemon = Daemon(t, plain_http_registries=["127.0.0.0/8"], **conf)
+    daemon.command("pull", "-q", "example.test/tiny")
+    t.has(daemon.logs(), "http://%s is asked for example.test/tiny:latest by plain HTTP (always: "
+          "127.0.0.0/8)" % server.host)
+    for key in ("insecure_registries", "plain_http_registries", "unverified_tls_registries"):
+        config = t.config(**{key: ["10.0.0.0/8", "a.test:5000"]}, **conf)
+        out = t.run([t.session.bin + "/bulkheadd", "config", "--config", config, "--validate"])
+        t.has(out.err, key + ": who answers in place of these registries is not noticed")
+
+
 # Short names ---------------------------------------------------------------------------------
 
 

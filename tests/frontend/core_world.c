@@ -69,7 +69,6 @@ world_new(const char *policy_problem)
 	assert_int_equal(loop_init(&w->f.loop), 0);
 	assert_int_equal(metrics_init(&w->f), 0);
 	w->f.log_level = LOG_ERROR; /* nothing between the messages */
-	w->f.insecure = strdup("");
 	w->f.policy_problem = strdup(policy_problem);
 	w->f.store.message = to_store;
 	w->f.control.message = to_control;
@@ -100,7 +99,6 @@ world_free(struct world *w)
 	assert_int_equal(w->f.queue.running + w->f.queue.waiting, 0);
 	loop_release(&w->f.loop);
 	registries_unref(w->f.registries);
-	free(w->f.insecure);
 	free(w->f.policy_problem);
 	free(w);
 }

@@ -2,6 +2,7 @@
  * command, store, supervisor and fetchers, hostile ones too. */
 #include "tests/frontend/core_world.h"
 
+#include "common/ipc/control.h"
 #include "frontend/fetchers.h"
 
 #include <string.h>
@@ -144,6 +145,84 @@ a_name_is_had_from_its_place(void **state)
 		send_from(w, &w->store, &need);
 		assert_true(
 		    span_is(expect(w, &w->fetcher[0], MSG_get)->get.ref, rows[i].ref));
+		world_free(w);
+	}
+}
+
+/* How a registry is asked, by the configuration's lists and by the request's own word;
+ * what follows when TLS brings no answer; and that each use is told. */
+static void
+an_insecure_registry_is_asked_as_allowed(void **state)
+{
+	enum { NEVER, FALLS_BACK, AT_ONCE };
+	static const struct {
+		const char *name;
+		unsigned flags, verify, port, plain; /* verify: of the request */
+		bool verified;
+		int http;
+		const char *told;
+	} rows[] = {
+	    {"q.io/x", 0, 0, 443, 0, true, NEVER, NULL},
+	    {"q.io/x", 0, 2, 443, 80, false, FALLS_BACK,
+		"without a look at its certificate (the request says so)"},
+	    {"q.io/x", INSECURE_TLS, 0, 443, 0, false, NEVER,
+		"https://q.io is asked for q.io/x:latest without a look at its "
+		"certificate (the_key: q.io)"},
+	    {"q.io/x", INSECURE_TLS | INSECURE_HTTP, 0, 443, 80, false, FALLS_BACK,
+		"(the_key: q.io)"},
+	    {"q.io:5000/x", INSECURE_TLS | INSECURE_HTTP, 0, 5000, 5000, false,
+		FALLS_BACK, "(the_key: q.io)"},
+	    {"q.io/x", INSECURE_HTTP, 0, 80, 0, true, AT_ONCE,
+		"http://q.io is asked for q.io/x:latest by plain HTTP (the_key: q.io)"},
+	    {"q.io:5000/x", INSECURE_HTTP, 0, 5000, 0, true, AT_ONCE, "by plain HTTP"},
+	    {"q.io/x", INSECURE_TLS | INSECURE_HTTP, 1, 443, 0, true, NEVER, NULL},
+	    {"q.io/x", INSECURE_HTTP, 1, 443, 0, true, NEVER, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world *w = world_with_command("");
+		w->f.log_level = LOG_INFO;
+		w->f.embedded = true; /* no line about the pull itself */
+		w->f.registries = registries_new();
+		if (rows[i].flags)
+			assert_int_equal(
+			    registries_add(w->f.registries, REGISTRY_RULE, rows[i].flags,
+				span_str("q.io"), span_str("the_key")),
+			    0);
+		struct ipc_msg m = IPC_MSG(cli_pull, .req = 1,
+		    .name = span_str(rows[i].name), .verify = rows[i].verify);
+		send_from(w, &w->commands[0], &m);
+		uint64_t pull = expect(w, &w->store, MSG_pull)->pull.pull;
+		const struct msg_want_fetch *f =
+		    &expect(w, &w->supervisor, MSG_want_fetch)->want_fetch;
+		assert_int_equal(f->port, rows[i].port);
+		assert_int_equal(f->verify, rows[i].verified);
+		assert_int_equal(
+		    f->scheme, rows[i].http == AT_ONCE ? SCHEME_HTTP : SCHEME_HTTPS);
+		uint64_t fetch = f->fetch;
+		if (rows[i].told) {
+			struct span told = expect(w, &w->supervisor, MSG_log)->log.text;
+			char text[600];
+			assert_true(span_to_str(told, text, sizeof(text)));
+			if (!strstr(text, rows[i].told))
+				fail_msg("told: %s", text);
+		}
+		grant_fetcher(w, 0, pull, fetch);
+		struct ipc_msg need =
+		    IPC_MSG(need_document, .pull = pull, .req = 7, .kind = DOC_TOP);
+		send_from(w, &w->store, &need);
+		struct ipc_msg failed = IPC_MSG(fetch_failed, .req = 7,
+		    .code = ERR_NETWORK, .text = span_str("no TLS"));
+		send_from(w, &w->fetcher[0], &failed);
+		if (rows[i].http != FALLS_BACK) {
+			expect(w, &w->store, MSG_cancel);
+		} else {
+			expect(w, &w->supervisor, MSG_end);
+			f = &expect(w, &w->supervisor, MSG_want_fetch)->want_fetch;
+			assert_int_equal(f->scheme, SCHEME_HTTP);
+			assert_int_equal(f->port, rows[i].plain);
+			expect(w, &w->supervisor, MSG_log);
+		}
 		world_free(w);
 	}
 }
@@ -454,6 +533,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_anonymous_pull_runs_through),
 	    cmocka_unit_test(a_name_is_had_from_its_place),
+	    cmocka_unit_test(an_insecure_registry_is_asked_as_allowed),
 	    cmocka_unit_test(a_blocked_name_is_not_asked_for),
 	    cmocka_unit_test(a_pull_keeps_its_places),
 	    cmocka_unit_test(a_token_of_another_origin_comes_through_its_own_fetcher),

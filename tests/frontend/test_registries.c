@@ -265,6 +265,61 @@ test_without(void **state)
 	assert_null(at[0].file);
 }
 
+/* ---- rules of bulkhead.toml ---- */
+
+static void
+test_insecure(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned flags;
+		const char *why;
+	} rows[] = {
+	    {"q.io/x:1", 0, ""},
+	    {"both.io/x:1", INSECURE_HTTP | INSECURE_TLS, "insecure_registries: both.io"},
+	    {"plain.io/x:1", INSECURE_HTTP, "plain_http_registries: plain.io"},
+	    {"tls.io/x:1", INSECURE_TLS, "unverified_tls_registries: tls.io"},
+	    /* two rules add up; the last one that adds is named */
+	    {"10.1.2.3:5000/x:1", INSECURE_HTTP | INSECURE_TLS,
+		"unverified_tls_registries: 10.0.0.0/8"},
+	    {"127.0.0.1:5000/x:1", INSECURE_HTTP | INSECURE_TLS, "always: 127.0.0.0/8"},
+	    {"[::1]:5000/x:1", INSECURE_HTTP | INSECURE_TLS, "always: ::1"},
+	    {"localhost:5000/x:1", INSECURE_HTTP | INSECURE_TLS, "always: localhost"},
+	    {"table.io/x:1", INSECURE_HTTP | INSECURE_TLS,
+		"/etc/r.conf: [[registry]] \"table.io\""},
+	};
+	static const struct {
+		const char *name, *key;
+		unsigned flags;
+	} rules_[] = {
+	    {"both.io", "insecure_registries", INSECURE_HTTP | INSECURE_TLS},
+	    {"plain.io", "plain_http_registries", INSECURE_HTTP},
+	    {"10.0.0.0/8", "plain_http_registries", INSECURE_HTTP},
+	    {"tls.io", "unverified_tls_registries", INSECURE_TLS},
+	    {"10.0.0.0/8", "unverified_tls_registries", INSECURE_TLS},
+	    {"table.io", "plain_http_registries", INSECURE_HTTP},
+	};
+	struct registries *r =
+	    read_files(R "location = \"table.io\"\ninsecure = true\n", NULL);
+
+	for (size_t i = 0; i < ARRAY_LEN(rules_); i++)
+		assert_int_equal(registries_add(r, REGISTRY_RULE, rules_[i].flags,
+				     span_str(rules_[i].name), span_str(rules_[i].key)),
+		    0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct endpoint at[LIMIT_ENDPOINTS];
+		struct ref ref;
+		char why[200];
+		assert_int_equal(ref_parse(span_str(rows[i].name), &ref, NULL), 0);
+		assert_int_equal(registries_endpoints(r, &ref, at, NULL), 1);
+		assert_int_equal(at[0].insecure, rows[i].flags);
+		if (rows[i].flags)
+			assert_string_equal(
+			    endpoint_insecure_print(at, why, sizeof(why)), rows[i].why);
+	}
+	registries_unref(r);
+}
+
 static void
 test_who_decided(void **state)
 {
@@ -291,7 +346,7 @@ test_rows(void **state)
 	assert_int_equal(registries_add(r, REGISTRY_FILE, 0, span_str("/f"), none), 0);
 	assert_int_equal(registries_add(r, REGISTRY_MIRROR, 0, none, none), -EPROTO);
 	assert_int_equal(registries_add(r, REGISTRY_MODE, 3, none, none), -EPROTO);
-	assert_int_equal(registries_add(r, 6, 0, none, none), -EPROTO);
+	assert_int_equal(registries_add(r, 7, 0, none, none), -EPROTO);
 	assert_int_equal(registries_add(r, REGISTRY_TABLE, 0, span_str("a"), none), 0);
 	for (unsigned i = 0; i <= LIMIT_MIRRORS; i++)
 		assert_int_equal(
@@ -464,6 +519,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rules),
 	    cmocka_unit_test(test_without),
+	    cmocka_unit_test(test_insecure),
 	    cmocka_unit_test(test_who_decided),
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test(test_short_rules),
