@@ -61,6 +61,24 @@ span_is_text(struct span a)
 	return true;
 }
 
+static int
+hex_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* "\xNN", as span_escape writes it. */
+static bool
+is_escape(struct span a)
+{
+	return a.n >= 4 && a.p[0] == '\\' && a.p[1] == 'x' && hex_digit(a.p[2]) >= 0 &&
+	       hex_digit(a.p[3]) >= 0;
+}
+
 char *
 span_escape(struct span a, char *dst, size_t cap)
 {
@@ -68,7 +86,8 @@ span_escape(struct span a, char *dst, size_t cap)
 
 	for (size_t i = 0; i < a.n; i++) {
 		uint8_t c = a.p[i];
-		bool plain = c >= 0x20 && c < 0x7f && c != '\\';
+		bool plain =
+		    c >= 0x20 && c < 0x7f && (c != '\\' || is_escape(span_from(a, i)));
 		if (at + 8 > cap) {
 			if (at + 4 <= cap) {
 				memcpy(dst + at, "...", 3);
@@ -97,16 +116,6 @@ hex_encode(const uint8_t *p, size_t n, char *dst)
 	}
 	dst[2 * n] = 0;
 	return dst;
-}
-
-static int
-hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
 }
 
 bool

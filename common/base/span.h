@@ -70,7 +70,8 @@ bool span_to_str(struct span a, char *dst, size_t cap) MUST_CHECK;
 bool span_is_text(struct span a);
 
 /* Writes the text with every byte outside printable ASCII, and the backslash, as \xNN:
- * safe for a terminal or a log. Cut (with "...") to fit cap, always terminated. Returns
+ * safe for a terminal or a log. What looks escaped already stays as it is: each room that
+ * passes a reason on escapes it. Cut (with "...") to fit cap, always terminated. Returns
  * dst. */
 char *span_escape(struct span a, char *dst, size_t cap);
 

@@ -41,7 +41,7 @@ static const struct said files[] = {
     {AUTHS("\"a b\":{\"auth\":\"dTpw\"}"),
 	"ignored=auths.\"a b\": not host[:port][/path]\n", false},
     {AUTHS("\"a\\n\":{\"auth\":\"dTpw\"}"),
-	"ignored=auths.\"a\\x5cx0a\": not host[:port][/path]\n", false},
+	"ignored=auths.\"a\\x0a\": not host[:port][/path]\n", false},
     {AUTHS("\"\":{\"auth\":\"dTpw\"}"), "ignored=auths.\"\": not host[:port][/path]\n",
 	false},
     {AUTHS("\"a.b\":{\"Auth\":\"dTpw\"}"),

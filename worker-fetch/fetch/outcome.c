@@ -71,34 +71,41 @@ outcome_status(
 	"in "                                                                           \
 	"its directory below certs.d"
 #define OLD "; less than TLS 1.2 is not spoken"
+#define NO_TLS                                                                           \
+	"; what answers there speaks no TLS: plain HTTP is spoken only with registries " \
+	"that are listed in insecure_registries"
 
-/* What TLS says, and what to do about it. */
-static const struct tls_hint {
+/* What libcurl and OpenSSL say, and what it means. */
+static const struct hint {
 	const char *detail;
 	enum err_class code;
 	const char *text;
-} tls_hints[] = {
+} hints[] = {
     {"asked for a client certificate", ERR_AUTH, CLIENT},
     {"alert certificate required", ERR_AUTH, CLIENT},
     {"alert bad certificate", ERR_AUTH, CLIENT}, /* this and the next: TLS 1.2 */
     {"alert unknown ca", ERR_AUTH, CLIENT},
     {"unsupported protocol", ERR_NETWORK, OLD},
     {"alert protocol version", ERR_NETWORK, OLD},
+    {"wrong version number", ERR_NETWORK, NO_TLS},
+    {"HTTP/0.9", ERR_NETWORK, "; what answers there speaks no HTTP/1.1"},
+    {"Out of memory", ERR_NETWORK,
+	"; a header of the answer is longer than 100 KiB, or memory is short"},
 };
 
 int
 outcome_broken(const struct url *url, const char *detail, bool untrusted, struct err *e)
 {
 	char place[OUTCOME_PLACE], safe[300];
-	struct tls_hint hint = {"", ERR_NETWORK,
+	struct hint hint = {"", ERR_NETWORK,
 	    untrusted
 		? "; the certificate is not trusted: add the registry's CA, or verify "
 		  "nothing with --tls-verify=false"
 		: ""};
 
-	for (size_t i = 0; i < ARRAY_LEN(tls_hints); i++) {
-		if (strstr(detail, tls_hints[i].detail))
-			hint = tls_hints[i];
+	for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
+		if (strstr(detail, hints[i].detail))
+			hint = hints[i];
 	}
 	span_escape(span_str(detail), safe, sizeof(safe));
 	return err_set(

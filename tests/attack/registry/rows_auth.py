@@ -81,14 +81,14 @@ add("only Digest", at("all", challenge('Digest realm="x", nonce="Bearer realm=y"
 for what, value, says in (
         ("an open quote", 'Bearer realm="https://auth.evil.test', "quote is not closed"),
         ("the realm twice", 'Bearer realm="%s",realm="https://other.test/"' % AUTH_REALM, "twice"),
-        ("a parameter without value", "Bearer realm=", "no value|without a realm|form"),
+        ("a parameter without value", "Bearer realm=", "without a realm"),
         ("nothing", "", "empty"), ("only commas", ", , ,", "empty"),
         ("a parameter before any scheme", 'realm="%s"' % AUTH_REALM, "before any scheme"),
         ("a control byte", 'Bearer realm="\x01"', "control byte|printable"),
         ("16 KiB of scope", 'Bearer realm="%s",scope="%s"' % (AUTH_REALM, "s" * 16384),
          "too long")):
-    add("header: " + what, at("all", challenge(value)), NETWORK if says != "no value|without a "
-        "realm|form" else [AUTH, NETWORK], says, after=never_asked("REPO", "auth.evil.test"))
+    add("header: " + what, at("all", challenge(value)), AUTH if "without a realm" in says else
+        NETWORK, says, after=never_asked("REPO", "auth.evil.test"))
 add("401 without WWW-Authenticate", at("all", registry.status(401)), AUTH, "credentials are needed")
 add("a challenge with status 403", at("all", challenge('Bearer realm="%s"' % AUTH_REALM,
     status=403)), AUTH, "403", after=never_asked("REPO", "auth.evil.test"))
@@ -168,7 +168,7 @@ for what, text, says in (
 add("token answer: 1 MiB and one byte", with_tokens(gives(
     b'{"token":"TOKEN"' + b" " * ((1 << 20) + 1 - 30) + b'}' + b" " * 30)), CONTENT, "allowed|longer")
 add("token answer: without end", with_tokens(lambda server, request, answer: registry.endless()(
-    server, request, Answer(200))), [CONTENT, NETWORK], "allowed|length|longer")
+    server, request, Answer(200))), NETWORK, "no length")
 add("token answer: compressed", with_tokens(gives(b"\x1f\x8b", headers=[(
     "Content-Encoding", "gzip")])), NETWORK, "compressed in transit")
 add("token server: 401 again", with_tokens(registry.status(401, [(

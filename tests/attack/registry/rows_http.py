@@ -45,8 +45,7 @@ for part in ("manifest", "layer"):
              "disagree|" + LIES),
             ("with chunked", ["Content-Length: 5", "Transfer-Encoding: chunked"], b"0\r\n\r\n",
              NETWORK, "both Content-Length and Transfer-Encoding"),
-            ("8 EiB", ["Content-Length: 9223372036854775807"], b"", [NETWORK, CONTENT],
-             LIES + "|announces"),
+            ("8 EiB", ["Content-Length: 9223372036854775807"], b"", NETWORK, LIES),
             ("5 GiB, the true body", ["Content-Length: 5368709120"], BODY, CONTENT, "announces"),
             ("a chunk of 2^63", ["Transfer-Encoding: chunked"], b"8000000000000000\r\nx", NETWORK,
              "http://|https://"),
@@ -63,8 +62,7 @@ add("layer: far fewer bytes than announced", at("layer", registry.truncated(1000
 add("manifest: fewer bytes than announced", at("manifest", registry.truncated(5)), NETWORK, "",
     slow=True)
 add("layer without length and without end", at("layer", registry.endless()), CONTENT, "more than")
-add("config without length and without end", at("config", registry.endless()),
-    [CONTENT, NETWORK], "more than|length")
+add("config without length and without end", at("config", registry.endless()), CONTENT, "more than")
 add("manifest without length and without end", at("manifest", registry.endless()), NETWORK,
     "no length")
 add("manifest without length and without end, plain http", at("manifest", registry.endless()),
@@ -140,8 +138,8 @@ for what, lines, code, says in (
         ("100,000 cookies", ["Set-Cookie: a%d=b" % i for i in range(100000)], NETWORK, "too many"),
         ("900 cookies, which are forgotten", ["Set-Cookie: a%d=b" % i for i in range(900)], OK, ""),
         ("a line of 90 KiB, which is fine", ["X: " + "y" * (90 << 10)], OK, ""),
-        ("a line of 301 KiB", ["X: " + "y" * (301 << 10)], NETWORK, "headers|https://"),
-        ("a line of 10 MiB", ["X: " + "y" * (10 << 20)], NETWORK, "headers|https://"),
+        ("a line of 301 KiB", ["X: " + "y" * (301 << 10)], NETWORK, "longer than 100 KiB"),
+        ("a line of 10 MiB", ["X: " + "y" * (10 << 20)], NETWORK, "longer than 100 KiB"),
         ("299 KiB in 30 lines", ["X: " + "y" * (10 << 10)] * 29, OK, ""),
         ("310 KiB in 31 lines", ["X: " + "y" * (10 << 10)] * 31, NETWORK, "too many headers|https:"),
         ("Warning of 8 KiB, which is fine", ["Warning: 299 - \"%s\"" % ("w" * 8192)], OK, ""),
@@ -184,10 +182,10 @@ for status, code in ((204, NETWORK), (205, NETWORK), (206, NETWORK), (400, NETWO
                      (404, ABSENT), (410, NETWORK), (451, NETWORK), (511, NETWORK)):
     add("status %d" % status, at("manifest", registry.status(status)), code, str(status))
 add("an error body of 1 MiB: its beginning is shown, in one line", at("manifest", registry.status(
-    418, [], b"\x1b[31mA\nB" * 200000)), NETWORK, "418")
+    418, [], b"\x1b[31mA\nB" * 200000)), NETWORK, r"answers 418: \\x1b\[31mA$")
 add("an error that speaks with escapes", at("manifest", registry.status(418, [(
     "Content-Type", "application/json")], b'{"errors":[{"code":"A\\u001b[2J","message":"x\\ny"}]}')),
-    NETWORK, "418")
+    NETWORK, r"answers 418 A\\x1b\[2J: x\\x0ay")
 
 add = group("G10")
 for part in ("manifest", "config", "layer"):
@@ -221,8 +219,9 @@ H2 = (("SETTINGS", SETTINGS), ("SETTINGS without end", SETTINGS * 100000),
       ("data of one byte a frame", SETTINGS + HEAD + rawh2.frame(rawh2.DATA, 0, 1, b"x") * 50000),
       ("its preface", rawh2.PREFACE))
 for what, text in H2:
-    add("HTTP/2 unasked: " + what, at("manifest", registry.raw(text)), NETWORK, "https://")
-add("HTTP/2 unasked, plain http", at("manifest", registry.raw(H2[0][1])), NETWORK, "http://",
+    add("HTTP/2 unasked: " + what, at("manifest", registry.raw(text)), NETWORK,
+        "speaks no HTTP/1.1|Unsupported HTTP version")
+add("HTTP/2 unasked, plain http", at("manifest", registry.raw(H2[0][1])), NETWORK, "no HTTP/1.1",
     host="plain")
 add("an upgrade to h2c nobody asked for", at("manifest", registry.raw(
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + SETTINGS)),

@@ -70,8 +70,10 @@ add("to a name with one public address that is dead, others inside",
     moved("https://half.evil.test/REPO"), NETWORK, "cannot connect|no connection", slow=True)
 add("a name that is another's address at first and then the metadata service's", both(
     moved("https://flip.evil.test/moved/REPO/x", what="config"), serves("other.test", of_case(
-        lambda case: registry.redirect("https://flip.evil.test/moved/%s/y" % case.repo)))),
-    NETWORK, "never dialled|flip.evil.test", slow=True)
+        lambda case: registry.raw(b"HTTP/1.1 307 X\r\nConnection: close\r\nLocation: "
+                                  b"https://flip.evil.test/moved/%s/y\r\nContent-Length: 0\r\n\r\n" %
+                                  case.repo.encode())))),
+    NETWORK, "flip.evil.test: 169.254.169.254:443 .* never dialled")
 add("from a private registry to loopback", moved("http://127.0.0.9/REPO"), NETWORK, CLASS,
     host="private")
 add("from a private registry to another private one", both(moved(
@@ -157,7 +159,7 @@ add("there they want a token of the site that has the secret", both(moved(ELSEWH
     "other.test", challenge('Bearer realm="%s"' % AUTH_REALM)), tokens()), AUTH,
     "none are sent there", after=never_asked("REPO", "auth.evil.test"))
 add("there are other bytes", both(moved(ELSEWHERE), serves("other.test", registry.status(
-    200, [], b"x" * 30000))), [CONTENT, NETWORK], "bytes|hash|digest")
+    200, [], b"x" * 30000))), CONTENT, "bytes")
 add("nobody is there", moved("https://other.test:1234/x"), NETWORK, "cannot connect", slow=True)
 
 
@@ -226,4 +228,4 @@ for what, url in (("a host that wants a login", "https://other.test/moved/x"),
     add("a usual layer with urls, ignored: " + what, foreign(None, [url]), OK)
 add("Docker's foreign layer", foreign("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", [
     "https://other.test/x"]), CONTENT, "foreign|type")
-add("urls of no possible kind, ignored or refused", foreign(None, {"a": 1}), [OK, CONTENT])
+add("urls of no possible kind, ignored", foreign(None, {"a": 1}), OK)

@@ -176,7 +176,7 @@ class Certificates:
         if not cls.made:
             authority = real.Authority(session.work + "/hostile-ca")
             cls.made = {"authority": authority, "all": authority.context(
-                "all", ["DNS:" + name for name in (*PUBLIC, *(n + ".evil.test" for n in NAMES))] +
+                "all", ["DNS:" + name for name in (*PUBLIC, *(n + ".evil.test" for n in (*NAMES, "flip")))] +
                 ["IP:" + a for a in (*PUBLIC.values(), LOOP, PRIVATE)])}
         return cls.made
 
