@@ -1,16 +1,23 @@
 #include "frontend/fetchers.h"
 
+#include "common/base/jitter.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
+/* After a pause that was asked for, those who waited come back over this much time. */
+#define SPREAD_MS 1000
+
 struct fetcher *
-fetcher_start(struct pull *p, const struct url *origin, enum fetch_auth auth,
+fetcher_start(struct site *s, const struct url *origin, enum fetch_auth auth,
     const struct fetcher *parent)
 {
+	struct pull *p = s->pull;
 	struct fetcher *fe = calloc(1, sizeof(*fe));
 	if (!fe)
 		return NULL;
 	fe->pull = p;
+	fe->site = s;
 	fe->id = frontend_next_id(p->f);
 	fe->origin = *origin;
 	fe->tokens = parent != NULL;
@@ -20,9 +27,9 @@ fetcher_start(struct pull *p, const struct url *origin, enum fetch_auth auth,
 	struct ipc_msg m = IPC_MSG(want_fetch, .pull = p->id, .fetch = fe->id,
 	    .scheme = origin->tls ? SCHEME_HTTPS : SCHEME_HTTP,
 	    .host = span_str(origin->host), .port = origin->port,
-	    .repository = span_str(p->registry.repository), .verify = p->verify,
-	    .auth = auth, .auth_host = span_str(p->registry.auth_host),
-	    .parent = parent ? parent->id : 0);
+	    .repository = span_str(s->at.repository), .verify = s->verify, .auth = auth,
+	    .auth_host = span_str(s->at.auth_host), .parent = parent ? parent->id : 0,
+	    .via = s->home_id);
 	if (auth == AUTH_GIVEN)
 		m.want_fetch.secret = span_of(p->secret, p->secret_size);
 	if (auth == AUTH_GIVEN)
@@ -32,19 +39,34 @@ fetcher_start(struct pull *p, const struct url *origin, enum fetch_auth auth,
 }
 
 struct fetcher *
-fetcher_find(struct pull *p, const struct url *origin)
+fetcher_find(struct site *s, const struct url *origin)
 {
-	for (struct fetcher *fe = p->fetchers; fe; fe = fe->next) {
-		if (fe != p->home && !fe->tokens && url_same_origin(&fe->origin, origin))
+	for (struct fetcher *fe = s->pull->fetchers; fe; fe = fe->next) {
+		if (fe->site == s && fe != s->home && !fe->tokens &&
+		    url_same_origin(&fe->origin, origin))
 			return fe;
 	}
 	return NULL;
+}
+
+struct fetcher *
+site_home(struct site *s)
+{
+	if (s->home)
+		return s->home;
+	s->home_id = 0; /* nobody led here but the name itself */
+	s->home = fetcher_start(s, &s->at.url, s->auth, NULL);
+	s->home_id = s->home ? s->home->id : 0;
+	if (s->home)
+		site_log_insecure(s);
+	return s->home;
 }
 
 void
 fetcher_end(struct fetcher *fe)
 {
 	struct pull *p = fe->pull;
+	struct site *s = fe->site;
 	struct ipc_msg m =
 	    IPC_MSG(end, .pull = p->id, .room = ROOM_FETCH, .token = fe->id);
 
@@ -62,36 +84,121 @@ fetcher_end(struct fetcher *fe)
 			break;
 		}
 	}
-	if (p->home == fe) { /* what it was given goes with it */
-		p->home = NULL;
-		p->auth_state = AUTH_UNASKED;
-		p->auth = p->tokens = 0;
+	if (s->home == fe) { /* what it was given goes with it */
+		s->home = NULL;
+		s->auth_state = AUTH_UNASKED;
+		s->credential = s->tokens = 0;
+		s->auth_until = 0;
 	}
 	free(fe);
 }
 
-static void
-request_send(struct pull *p, struct request *q)
+/* ---- requests ---- */
+
+/* At a mirror the path says whose it is, as containerd does: one that serves several
+ * registries can tell them apart. */
+static bool
+request_target(struct request *q)
 {
-	/* Only the registry's own fetcher holds a credential. */
-	q->auth = q->fetcher == p->home ? p->auth : 0;
+	static const char form[] = "/v2/%s/%s/%s?ns=";
+	struct site *s = q->site;
+	const char *kind = q->kind == FETCH_MANIFEST ? "manifests" : "blobs";
+	const char *ns = s->pull->sites[s->pull->n_sites - 1].at.auth_host;
+
+	if (!s->mirror || q->target)
+		return true;
+	size_t n = sizeof(form) + strlen(s->at.repository) + strlen(kind) +
+		   strlen(q->ref) + 3 * strlen(ns);
+	q->target = malloc(n);
+	if (!q->target)
+		return false;
+	int at = snprintf(q->target, n, form, s->at.repository, kind, q->ref);
+	url_encode(span_str(ns), q->target + at, n - (size_t)at);
+	return true;
+}
+
+static void
+request_send(struct request *q)
+{
+	struct site *s = q->site;
+
+	if (!request_target(q)) {
+		pull_fail(s->pull, ERR_INTERNAL, "out of memory");
+		return;
+	}
+	/* Only the site's own fetcher holds a credential. */
+	q->auth = q->fetcher == s->home ? s->credential : 0;
 	q->sent = true;
 	struct ipc_msg m = IPC_MSG(get, .req = q->req, .kind = q->kind,
 	    .ref = span_str(q->ref), .url = span_str(q->target ? q->target : ""),
-	    .size = q->size, .token = q->token, .auth = q->auth);
+	    .size = q->size, .token = q->token, .auth = q->auth, .resume = q->begun);
+	q->begun = true;
 	port_send(&q->fetcher->port, &m);
+}
+
+/* Milliseconds until it may be sent. */
+static uint64_t
+request_wait(struct request *q, uint64_t now)
+{
+	const struct health *h = &q->fetcher->pull->f->health;
+	uint64_t pause = health_pause_left(h, &q->fetcher->origin, now);
+
+	if (pause && q->not_before < now + pause) {
+		uint64_t more = jitter_ms(1, SPREAD_MS, SPREAD_MS, jitter_random());
+		q->waited += pause + more;
+		q->not_before = now + pause + more;
+	}
+	return q->not_before > now ? q->not_before - now : 0;
+}
+
+static void
+requests_again(struct loop_timer *t)
+{
+	requests_send(t->arg);
+}
+
+/* A token that has run out is not tried: another is asked for first. */
+static bool
+credential_ready(struct site *s)
+{
+	if (s->auth_state == AUTH_HAVE && s->auth_until && loop_now() >= s->auth_until)
+		site_token_begin(s);
+	return s->auth_state != AUTH_ASKING;
 }
 
 void
 requests_send(struct pull *p)
 {
-	for (struct request *q = p->requests; q; q = q->next) {
+	uint64_t now = loop_now(), least = UINT64_MAX;
+
+	for (struct request *q = p->requests; q && !p->ending; q = q->next) {
 		if (q->sent || !q->fetcher || !port_is_open(&q->fetcher->port))
 			continue;
-		if (q->fetcher == p->home && p->auth_state == AUTH_ASKING)
+		uint64_t wait = request_wait(q, now);
+		if (wait) {
+			least = wait < least ? wait : least;
 			continue;
-		request_send(p, q);
+		}
+		if (q->fetcher != q->site->home || credential_ready(q->site))
+			request_send(q);
 	}
+	if (least == UINT64_MAX || p->ending)
+		return;
+	p->again.fired = requests_again;
+	p->again.arg = p;
+	loop_timer_set(&p->f->loop, &p->again, least);
+}
+
+bool
+request_turn(struct request *q, struct site *to)
+{
+	free(q->target);
+	q->target = NULL;
+	q->redirects = q->challenges = 0;
+	q->sent = false;
+	q->site = to;
+	q->fetcher = site_home(to);
+	return q->fetcher != NULL;
 }
 
 struct request *
@@ -99,13 +206,13 @@ request_add(struct pull *p, uint64_t req, enum fetch_kind kind, struct span ref)
 {
 	struct request *q = calloc(1, sizeof(*q));
 
-	if (!q || !span_to_str(ref, q->ref, sizeof(q->ref))) {
+	if (!q || !span_to_str(ref, q->ref, sizeof(q->ref)) ||
+	    !request_turn(q, sites_first(p))) {
 		free(q);
 		return NULL;
 	}
 	q->req = req;
 	q->kind = kind;
-	q->fetcher = p->home;
 	q->next = p->requests;
 	p->requests = q;
 	return q;

@@ -6,11 +6,12 @@
 #include "frontend/origin.h"
 #include "frontend/pace.h"
 #include "frontend/pull.h"
-#include "frontend/registries.h"
+#include "frontend/sites.h"
 
 struct fetcher {
 	struct fetcher *next;
 	struct pull *pull;
+	struct site *site; /* whom it asks, or who sent us there */
 	uint64_t id;
 	struct url origin;
 	struct port port; /* open once the supervisor has started it */
@@ -24,16 +25,25 @@ struct request {
 	enum fetch_kind kind;
 	char ref[200];
 	uint64_t size, token;
-	char *target; /* after a redirect: path and query at the fetcher's origin */
+	char *target; /* path and query at the fetcher's origin; NULL: as ref has it */
+	struct site *site;
 	struct fetcher *fetcher;
 	unsigned redirects;
-	unsigned auth;	/* get.auth it was sent with last */
-	uint64_t bytes; /* of its body, as the fetcher says */
+	unsigned auth;	     /* get.auth it was sent with last */
+	unsigned challenges; /* that the newest credential did not answer */
+	uint64_t bytes;	     /* of its body, as the fetcher says */
 	bool sent;
+	bool done;  /* fetched; kept, for the store may find it wrong */
+	bool begun; /* a layer that was asked for once: it goes on where its ring says */
+	/* After failures. */
+	unsigned tries, resumes;
+	uint64_t bytes_then; /* at the last one */
+	uint64_t not_before; /* loop_now() */
+	uint64_t waited;     /* milliseconds, of all its pauses */
+	bool orphan;	     /* its fetcher died */
+	bool
+	    lost; /* its pipeline ended; the store says why, or the timer ends the pull */
 };
-
-/* How far the pull has come with authentication. */
-enum auth_state { AUTH_UNASKED, AUTH_ASKING, AUTH_HAVE };
 
 /* What of the wish makes two pulls the same one, beside name and secret. */
 struct wish {
@@ -73,30 +83,23 @@ struct pull {
 	char name[LIMIT_NAME + 1];     /* the canonical reference to be recorded */
 	struct pull_names *names;      /* NULL: the name has one meaning */
 	struct registries *registries; /* as they were when it was asked for */
-	struct endpoint *endpoints;    /* where it can be had, by them */
-	unsigned n_endpoints,
-	    endpoint;		    /* the one that is asked (pull_use_endpoint) ... */
-	struct registry registry;   /* ... where that is ... */
-	enum fetch_auth credential; /* ... whose credentials go there ... */
 	char ref[LIMIT_TAG + 1 > 80 ? LIMIT_TAG + 1
-				    : 80]; /* ... and the tag or digest asked for */
+				    : 80]; /* tag or digest, as registries are asked */
 	bool pinned;			   /* the name has a digest */
 	uint8_t digest[32];
-	bool verify, fallback; /* fallback: plain HTTP may be tried */
+	struct site *sites;   /* the endpoints, the registry itself last */
+	unsigned n_sites, at; /* at: where requests begin */
+	bool settled;	      /* the name has led to a document */
+	bool unsure;	      /* a mirror failed otherwise than by not having something */
 	uint8_t *secret;
 	size_t secret_size;
-	/* Where the credentials are from, for people: of the endpoint, of the request. */
-	char source[LIMIT_PATH + 1], given[64];
-	enum auth_state auth_state;
-	unsigned auth;	  /* get.auth of new requests */
-	unsigned tokens;  /* tokens asked for so far */
-	uint64_t auth_at; /* when the newest credential was had; loop_now() */
-	struct url realm; /* the token server of the last challenge */
-	char service[1025];
+	char given[64];		  /* where the request's own credentials are from */
+	unsigned token_reqs;	  /* numbers of token requests given out */
 	struct fetcher *fetchers; /* the newest first */
-	struct fetcher *home;	  /* the registry's own */
 	struct request *requests;
-	bool ending; /* cancel has been sent: only pull_end matters now */
+	struct loop_timer again; /* when the next request may be sent */
+	struct loop_timer lost;	 /* the store owes a word about a layer */
+	bool ending;		 /* cancel has been sent: only pull_end matters now */
 
 	uint64_t asked_at, begun_at; /* loop_now() */
 	uint64_t stage;		     /* enum pull_stage, the furthest */
@@ -106,18 +109,22 @@ struct pull {
 	struct pace pace;
 };
 
-/* Asks the supervisor for a fetcher of this origin. parent: whose token server it is to
- * ask, or NULL. NULL when memory is short. */
-struct fetcher *fetcher_start(struct pull *p, const struct url *origin,
+/* Asks the supervisor for a fetcher of this origin on behalf of the site. parent: whose
+ * token server it is to ask, or NULL. NULL when memory is short. */
+struct fetcher *fetcher_start(struct site *s, const struct url *origin,
     enum fetch_auth auth, const struct fetcher *parent);
 
-/* A fetcher of the pull for that origin that carries no secret, or NULL. */
-struct fetcher *fetcher_find(struct pull *p, const struct url *origin);
+/* A fetcher of the site for that origin that carries no secret, or NULL. */
+struct fetcher *fetcher_find(struct site *s, const struct url *origin);
+
+/* The site's own fetcher, asked for when there is none. NULL when memory is short. */
+struct fetcher *site_home(struct site *s);
 
 /* Kills the fetcher's process and frees it; its requests are left without one. */
 void fetcher_end(struct fetcher *fe);
 
-/* Sends every request that has a running fetcher and need not wait for a token. */
+/* Sends every request that has a running fetcher and need not wait: for a token, for its
+ * next try, for an origin that asked to be left alone. */
 void requests_send(struct pull *p);
 
 struct request *request_add(
@@ -125,13 +132,40 @@ struct request *request_add(
 struct request *request_find(struct pull *p, uint64_t req);
 void request_free(struct pull *p, struct request *q);
 
-/* Asks fe, the registry's fetcher or one for the realm's origin, for the token of the
+/* Turns the request to a site, from the beginning. false when memory is short. */
+bool request_turn(struct request *q, struct site *to) MUST_CHECK;
+
+/* Asks fe, the site's own fetcher or one for the realm's origin, for the token of the
  * last challenge. */
-void pull_ask_token(struct pull *p, struct fetcher *fe);
+void site_ask_token(struct site *s, struct fetcher *fe);
+
+/* Begins with that. */
+void site_token_begin(struct site *s);
+
+/* A fetcher that was to bring a token did not; it is ended if it was made for that. */
+struct failure;
+void site_token_failed(struct fetcher *fe, const struct failure *why);
 
 /* What a fetcher's port does (report.c). */
 int pull_fetcher_message(struct port *port, struct ipc_msg *m);
 void pull_fetcher_ended(struct port *port, const char *why);
+
+/* Why a request failed. */
+struct failure {
+	enum err_class code;
+	const char *text; /* names the place itself */
+	bool transient;	  /* the same may do better later */
+	bool answered;	  /* the registry works as such */
+	bool busy;	  /* and has too much to do */
+	bool wrong;	  /* what came was not what was asked for, says the store ... */
+	bool proven;	  /* ... by its digest */
+	bool pipeline;	  /* the rooms that take a layer are gone */
+	unsigned retry_after;
+	const struct url *origin; /* who is to be left alone for so long */
+};
+
+/* Tries it again later, or at the next endpoint, or ends the pull (retry.c). */
+void request_failed(struct request *q, const struct failure *why);
 
 /* Ends the pull with a reason: tells the store, which cleans up and answers pull_end. */
 void pull_fail(struct pull *p, enum err_class code, const char *fmt, ...) PRINTF(3, 4);

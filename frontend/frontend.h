@@ -6,6 +6,7 @@
 #include "common/base/err.h"
 #include "common/ipc/port.h"
 #include "common/ipc/values.h"
+#include "frontend/health.h"
 #include "frontend/queue.h"
 
 struct cache;
@@ -33,6 +34,7 @@ struct frontend {
 	struct cache *cache;	 /* made when first needed */
 	struct metrics *metrics; /* metrics_init */
 	uint64_t last_id; /* pulls, fetchers and queries are numbered from one counter */
+	struct health health;	    /* of registries, for all pulls */
 	struct loop_timer no_store; /* ends what was asked while there is no store */
 
 	/* As set up, and set up again by each reload. */
@@ -43,8 +45,11 @@ struct frontend {
 	size_t max_message;   /* of gRPC; 0 = LIMIT_GRPC_MESSAGE_DEFAULT */
 	unsigned log_level;   /* enum log_level: what is worth a line; 0 = LOG_INFO */
 	uint64_t progress_ms; /* without a byte of a body; 0 = for ever */
-	uint64_t generation;  /* of the configuration */
-	uint64_t restarts;    /* of this room, for the metrics */
+	unsigned retries;     /* of one request at one endpoint */
+	uint64_t retry_after_ms; /* most that a registry may ask us to wait */
+	enum fallback fallback;	 /* when mirrors fail */
+	uint64_t generation;	 /* of the configuration */
+	uint64_t restarts;	 /* of this room, for the metrics */
 };
 
 /* Bytes of one gRPC message, request or answer. */

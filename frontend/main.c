@@ -87,6 +87,9 @@ frontend_set_up(struct frontend *f, const struct msg_setup_frontend *m)
 	f->queue.max = (unsigned)m->max_pulls;
 	f->queue.max_space = (unsigned)m->max_pulls_namespace;
 	f->progress_ms = m->progress_seconds * 1000;
+	f->retries = (unsigned)m->retries;
+	f->retry_after_ms = m->retry_after * 1000;
+	f->fallback = (enum fallback)m->fallback;
 	f->generation = m->generation;
 	f->restarts = m->restarts;
 	f->log_level = (unsigned)m->log_level;

@@ -29,6 +29,10 @@
 		"Pulls that ended with an image.") \
 	X(PROGRESS_TIMEOUTS, "bulkhead_pull_progress_timeouts_total", \
 		"Pulls that ended because no byte came for too long.") \
+	X(RETRIES, "bulkhead_requests_retried_total", \
+		"Requests to registries that were tried again later.") \
+	X(ENDPOINTS_PASSED, "bulkhead_endpoints_passed_total", \
+		"Requests that went on at the next endpoint, mirror or registry.") \
 	X(STORE_RESTARTS, "bulkhead_store_restarts_total", \
 		"Further store workers that came while this frontend lived.") \
 	X(CONTROL_REFUSED, "bulkhead_control_clients_refused_total", \

@@ -33,7 +33,7 @@ pace_check(struct loop_timer *t)
 	}
 	metrics_count(p->f, METRIC_PROGRESS_TIMEOUTS, 1);
 	url_origin(
-	    q->fetcher ? &q->fetcher->origin : &p->registry.url, origin, sizeof(origin));
+	    q->fetcher ? &q->fetcher->origin : &q->site->at.url, origin, sizeof(origin));
 	pull_fail(p, ERR_DEADLINE,
 	    "%s sent no byte of any layer of %s for %llu seconds: that is the setting "
 	    "pull_progress_timeout",

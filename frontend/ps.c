@@ -89,6 +89,27 @@ fetcher_starting(const struct pull *p)
 	return NULL;
 }
 
+static const struct site *
+site_asking(const struct pull *p)
+{
+	for (unsigned i = 0; i < p->n_sites; i++) {
+		if (p->sites[i].auth_state == AUTH_ASKING)
+			return &p->sites[i];
+	}
+	return NULL;
+}
+
+/* A request that failed and waits for its next try. */
+static const struct request *
+request_pausing(const struct pull *p)
+{
+	for (const struct request *q = p->requests; q; q = q->next) {
+		if (!q->sent && q->fetcher && q->not_before > loop_now())
+			return q;
+	}
+	return NULL;
+}
+
 static void
 queue_reason(const struct pull *p, char *text, size_t cap)
 {
@@ -105,6 +126,8 @@ static void
 wait_reason(const struct pull *p, const struct sum *s, char *text, size_t cap)
 {
 	const struct fetcher *starting = fetcher_starting(p);
+	const struct site *asking = site_asking(p);
+	const struct request *pausing = request_pausing(p);
 	char origin[URL_TEXT_MAX];
 
 	text[0] = 0;
@@ -118,12 +141,16 @@ wait_reason(const struct pull *p, const struct sum *s, char *text, size_t cap)
 		snprintf(text, cap, "space: what is being removed");
 	else if (bytes_flow(p))
 		return;
-	else if (p->auth_state == AUTH_ASKING)
+	else if (asking)
 		snprintf(text, cap, "a token from %s",
-		    url_origin(&p->realm, origin, sizeof(origin)));
+		    url_origin(&asking->realm, origin, sizeof(origin)));
 	else if (starting)
 		snprintf(text, cap, "a fetcher for %s",
 		    url_origin(&starting->origin, origin, sizeof(origin)));
+	else if (pausing)
+		snprintf(text, cap, "another try at %s in %llu s",
+		    url_origin(&pausing->site->at.url, origin, sizeof(origin)),
+		    (unsigned long long)(pausing->not_before - loop_now()) / 1000 + 1);
 	else if (silent_request(p))
 		snprintf(text, cap, "the first byte of an answer");
 	else if (s->waiting && !s->wanted)
@@ -146,7 +173,7 @@ endpoint_of(const struct pull *p)
 		if (q->fetcher)
 			return &q->fetcher->origin;
 	}
-	return p->home ? &p->home->origin : &p->registry.url;
+	return &p->sites[p->at].at.url;
 }
 
 void

@@ -34,15 +34,11 @@ pull_free(struct pull *p)
 {
 	queue_leave(&p->f->queue, &p->ticket);
 	pace_stop(p);
-	while (p->fetchers)
-		fetcher_end(p->fetchers);
-	while (p->requests)
-		request_free(p, p->requests);
+	sites_drop(p);
 	if (p->secret)
 		explicit_bzero(p->secret, p->secret_size);
 	free(p->secret);
 	free(p->names);
-	free(p->endpoints);
 	registries_unref(p->registries);
 	free(p->layers);
 	free(p);
@@ -146,7 +142,7 @@ pull_begin(struct pull *p)
 	/* NEVER asks no registry; MISSING asks one only if the store then wants a
 	 * document. */
 	if (mode != PULL_NEVER && mode != PULL_MISSING)
-		(void)pull_home(p);
+		(void)site_home(sites_first(p));
 }
 
 void
@@ -156,17 +152,6 @@ pulls_begin(struct frontend *f)
 
 	while (port_is_open(&f->store) && (t = queue_next(&f->queue)))
 		pull_begin(t->arg);
-}
-
-struct fetcher *
-pull_home(struct pull *p)
-{
-	if (!p->home) {
-		p->home = fetcher_start(p, &p->registry.url, p->credential, NULL);
-		if (p->home)
-			pull_log_insecure(p);
-	}
-	return p->home;
 }
 
 /* ---- what is wanted ---- */

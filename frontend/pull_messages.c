@@ -4,6 +4,7 @@
 #include "frontend/query.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- the store asks ---- */
@@ -13,12 +14,10 @@ pull_need_document(struct pull *p, const struct msg_need_document *d)
 {
 	char hex[DIGEST_TEXT + 1];
 	bool config = d->kind == DOC_CONFIG;
-	struct request *q = NULL;
 
 	digest_print(d->digest, hex);
-	if (pull_home(p))
-		q = request_add(p, d->req, config ? FETCH_CONFIG : FETCH_MANIFEST,
-		    span_str(d->known ? hex : p->ref));
+	struct request *q = request_add(p, d->req, config ? FETCH_CONFIG : FETCH_MANIFEST,
+	    span_str(d->known ? hex : p->ref));
 	if (!q) {
 		pull_fail(p, ERR_INTERNAL, "out of memory");
 		return;
@@ -31,11 +30,17 @@ static void
 layer_fetch(struct pull *p, const struct msg_layer *l)
 {
 	char hex[DIGEST_TEXT + 1];
-	struct request *q = NULL;
+	struct request *q = request_find(p, LAYER_REQ(l->index));
 
-	if (pull_home(p))
+	if (q) { /* once more, where its site has been chosen already */
+		q->begun = q->done = q->lost = false;
+		q->bytes = q->bytes_then = 0;
+		if (!request_turn(q, q->site))
+			q = NULL;
+	} else {
 		q = request_add(p, LAYER_REQ(l->index), FETCH_LAYER,
 		    span_str(digest_print(l->digest, hex)));
+	}
 	if (!q) {
 		pull_fail(p, ERR_INTERNAL, "out of memory");
 		return;
@@ -103,6 +108,29 @@ pull_progress(struct pull *p, const struct msg_progress *m)
 	}
 }
 
+/* The store has what came for a request, and it is not what was asked for. */
+static void
+pull_wrong(struct pull *p, const struct msg_wrong *m)
+{
+	struct request *q = request_find(p, m->req);
+	char text[1200], origin[URL_TEXT_MAX];
+	struct failure why = {.code = m->code ? (enum err_class)m->code : ERR_CONTENT,
+	    .text = text,
+	    .answered = true,
+	    .wrong = true,
+	    .proven = m->proven};
+
+	if (!q) {
+		pull_fail(p, why.code, "%.*s", (int)m->text.n, (const char *)m->text.p);
+		return;
+	}
+	why.origin = &q->site->at.url;
+	url_origin(why.origin, origin, sizeof(origin));
+	snprintf(text, sizeof(text), "%.300s%s%.*s", p->n_sites > 1 ? origin : "",
+	    p->n_sites > 1 ? ": " : "", (int)m->text.n, (const char *)m->text.p);
+	request_failed(q, &why);
+}
+
 /* inspect --remote: the pull's number is the request's. */
 static int
 pull_text(struct frontend *f, struct ipc_msg *m)
@@ -134,6 +162,11 @@ pull_store_message(struct frontend *f, struct ipc_msg *m)
 		p = pull_find(f, m->layer.pull);
 		if (p && !p->ending)
 			pull_layer(p, &m->layer);
+		return 0;
+	case MSG_wrong:
+		p = pull_find(f, m->wrong.pull);
+		if (p && !p->ending)
+			pull_wrong(p, &m->wrong);
 		return 0;
 	case MSG_progress:
 		p = pull_find(f, m->progress.pull);
@@ -184,7 +217,7 @@ fetcher_peer(struct frontend *f, struct ipc_msg *m)
 		return 0;
 	}
 	if (fe->tokens)
-		pull_ask_token(fe->pull, fe);
+		site_ask_token(fe->site, fe);
 	else
 		requests_send(fe->pull);
 	return 0;
@@ -197,17 +230,24 @@ fetcher_gone(struct frontend *f, const struct msg_gone *g)
 	if (!fe)
 		return;
 	struct pull *p = fe->pull;
-	bool idle = !fe->tokens;
-	char origin[URL_TEXT_MAX];
+	struct url at = fe->origin;
+	char origin[URL_TEXT_MAX], text[600];
+	struct failure why = {.code = ERR_INTERNAL, .text = text, .origin = &at};
 
+	snprintf(text, sizeof(text), "the fetcher for %.300s ended unexpectedly (%s %u)",
+	    url_origin(&at, origin, sizeof(origin)),
+	    g->status >= 256 ? "signal" : "status", (unsigned)g->status & 255);
+	if (fe->tokens) {
+		site_token_failed(fe, &why);
+		return;
+	}
 	for (struct request *q = p->requests; q; q = q->next)
-		idle = idle && q->fetcher != fe;
-	url_origin(&fe->origin, origin, sizeof(origin));
+		q->orphan = q->fetcher == fe;
 	fetcher_end(fe);
-	if (!idle)
-		pull_fail(p, ERR_INTERNAL,
-		    "the fetcher for %s ended unexpectedly (%s %u)", origin,
-		    g->status >= 256 ? "signal" : "status", (unsigned)g->status & 255);
+	for (struct request *q = p->requests; q && !p->ending; q = q->next) {
+		if (q->orphan)
+			request_failed(q, &why);
+	}
 }
 
 /* Whose fault it is decides how it is put: a file that is wrong is the whole reason. */

@@ -7,108 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- one place ---- */
-
-/* Where the credentials of the endpoint are from. */
-static void
-pull_source(struct pull *p)
-{
-	const char *from = p->f->auth_file;
-
-	if (!from || !*from)
-		from = "no auth file is configured";
-	if (p->credential == AUTH_NONE)
-		from = "none were given";
-	else if (p->credential == AUTH_GIVEN)
-		from = p->given;
-	snprintf(p->source, sizeof(p->source), "%s", from);
-}
-
-/* Credentials that came with the request are those of one registry: a place elsewhere
- * gets what the files have for it. */
-static enum fetch_auth
-pull_credential(const struct pull *p, const char *domain)
-{
-	size_t n = strlen(domain);
-	bool own = *p->wish.secret_for
-		       ? strcmp(p->wish.secret_for, domain) == 0
-		       : strncmp(p->name, domain, n) == 0 && p->name[n] == '/';
-
-	return p->wish.auth == AUTH_GIVEN && !own ? AUTH_FILES : p->wish.auth;
-}
-
-void
-url_to_http(struct url *u, const char *domain)
-{
-	struct ref_host host;
-
-	u->tls = false;
-	if (ref_host_parse(span_str(domain), &host, NULL) == 0 && host.port == 0)
-		u->port = 80;
-}
-
-void
-pull_log_insecure(const struct pull *p)
-{
-	const struct endpoint *at = &p->endpoints[p->endpoint];
-	bool asked = p->wish.verify == 2 || (at->rule && !strcmp(at->rule_key, "always"));
-	char origin[URL_TEXT_MAX], why[LIMIT_PATH + LIMIT_NAME + 32];
-	const struct url *url = &p->home->origin;
-	enum log_level level = asked ? LOG_INFO : LOG_WARNING;
-
-	if ((p->verify && url->tls) ||
-	    level > (p->f->log_level ? p->f->log_level : LOG_INFO))
-		return;
-	control_log_for(&p->f->control.chan, level, p->id, "%s is asked for %s %s (%s)",
-	    url_origin(url, origin, sizeof(origin)), p->name,
-	    url->tls ? "without a look at its certificate" : "by plain HTTP",
-	    p->wish.verify == 2 ? "the request says so"
-				: endpoint_insecure_print(at, why, sizeof(why)));
-}
-
-int
-pull_use_endpoint(struct pull *p, unsigned endpoint, struct err *e)
-{
-	const struct endpoint *at = &p->endpoints[endpoint];
-	unsigned insecure = p->wish.verify == 0	  ? at->insecure
-			    : p->wish.verify == 1 ? 0
-						  : INSECURE_HTTP | INSECURE_TLS;
-	int r = registry_of(&at->ref, &p->registry, e);
-
-	if (r < 0)
-		return r;
-	p->endpoint = endpoint;
-	if (at->ref.has_digest)
-		digest_print(at->ref.digest, p->ref);
-	else
-		snprintf(p->ref, sizeof(p->ref), "%s", at->ref.tag);
-	p->credential = pull_credential(p, at->ref.domain);
-	pull_source(p);
-	p->verify = !(insecure & INSECURE_TLS);
-	p->fallback = insecure & INSECURE_HTTP;
-	if (insecure == INSECURE_HTTP)
-		url_to_http(&p->registry.url, at->ref.domain);
-	return 0;
-}
-
 /* ---- one name ---- */
-
-static int
-pull_places(struct pull *p, const struct ref *ref, struct err *e)
-{
-	struct endpoint list[LIMIT_ENDPOINTS];
-
-	int n = registries_endpoints(p->registries, ref, list, e);
-	if (n < 0)
-		return n;
-	free(p->endpoints);
-	p->endpoints = malloc((size_t)n * sizeof(*list));
-	if (!p->endpoints)
-		return err_errno(e, ENOMEM, "pull");
-	memcpy(p->endpoints, list, (size_t)n * sizeof(*list));
-	p->n_endpoints = (unsigned)n;
-	return pull_use_endpoint(p, 0, e);
-}
 
 static int
 pull_name(struct pull *p, const struct ref *ref, struct err *e)
@@ -120,7 +19,11 @@ pull_name(struct pull *p, const struct ref *ref, struct err *e)
 	snprintf(p->name, sizeof(p->name), "%s", record);
 	p->pinned = ref->has_digest;
 	memcpy(p->digest, ref->digest, sizeof(p->digest));
-	return pull_places(p, ref, e);
+	if (ref->has_digest)
+		digest_print(ref->digest, p->ref);
+	else
+		snprintf(p->ref, sizeof(p->ref), "%s", ref->tag);
+	return sites_make(p, ref, e);
 }
 
 /* ---- several ---- */
@@ -266,10 +169,6 @@ may_go_on(enum err_class code)
 static void
 pull_again(struct pull *p)
 {
-	while (p->fetchers)
-		fetcher_end(p->fetchers);
-	while (p->requests)
-		request_free(p, p->requests);
 	pace_stop(p);
 	free(p->layers);
 	p->layers = NULL;

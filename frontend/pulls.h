@@ -6,6 +6,7 @@
 
 /* Requests for layers are numbered apart from the store's own numbers for documents. */
 #define LAYER_REQ(index) (UINT64_C(1) << 40 | (index))
+#define LAYER_INDEX(req) ((req)&0xffffffffu)
 
 struct pull *pull_find(struct frontend *f, uint64_t id);
 
@@ -27,19 +28,6 @@ bool pull_names_same(const struct pull *a, const struct pull *b);
 
 /* As wished, or PULL_NEVER while it is found out which image is there. */
 enum pull_mode pull_mode(const struct pull *p);
-
-/* From now on everything is asked of that endpoint: no fetcher of another one may be
- * left. 0, or negative with *e. */
-int pull_use_endpoint(struct pull *p, unsigned endpoint, struct err *e) MUST_CHECK;
-
-/* The same place by plain HTTP: on port 80, unless the name has a port. */
-void url_to_http(struct url *u, const char *domain);
-
-/* A line whenever the registry's fetcher asks in a way that anybody could answer. */
-void pull_log_insecure(const struct pull *p);
-
-/* The registry's own fetcher, asked for when there is none. NULL when memory is short. */
-struct fetcher *pull_home(struct pull *p);
 
 /* Tells all waiters and forgets the pull; the next in the queue begins. */
 void pull_finish(struct frontend *f, struct pull *p, enum err_class code,

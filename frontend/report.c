@@ -12,6 +12,9 @@
  * new token instead of ending the pull. */
 #define CREDENTIAL_TRUSTED_MS 20000
 
+#define CHALLENGES_MOST 3 /* of one request, each after a credential that had worked */
+#define TOKENS_MOST 200	  /* of one site */
+
 static const char *
 origin_text(const struct url *u)
 {
@@ -20,53 +23,117 @@ origin_text(const struct url *u)
 	return url_origin(u, text, sizeof(text));
 }
 
+/* Whether that number is the site's token request which this fetcher works on. */
+static bool
+token_req_of(const struct fetcher *fe, uint64_t req)
+{
+	const struct site *s = fe->site;
+
+	return s->auth_state == AUTH_ASKING && req == TOKEN_REQ(s->token_req) &&
+	       (fe->tokens || fe == s->home);
+}
+
+/* A request that fails by a decision made here. */
+static void
+request_fails(struct request *q, const struct err *e, bool answered)
+{
+	struct failure why = {.code = e->code,
+	    .text = e->text,
+	    .answered = answered,
+	    .origin = &q->site->at.url};
+
+	request_failed(q, &why);
+}
+
 void
-pull_ask_token(struct pull *p, struct fetcher *fe)
+site_ask_token(struct site *s, struct fetcher *fe)
 {
 	char scope[LIMIT_REPOSITORY + 32];
 
 	/* Always our own scope: the challenge's may ask for more than reading this
 	 * repository. */
-	snprintf(scope, sizeof(scope), "repository:%s:pull", p->registry.repository);
-	struct ipc_msg m = IPC_MSG(get_token, .req = TOKEN_REQ(p->tokens),
-	    .url = span_str(p->realm.target), .service = span_str(p->service),
-	    .scope = span_str(scope), .own = fe == p->home);
+	snprintf(scope, sizeof(scope), "repository:%s:pull", s->at.repository);
+	struct ipc_msg m = IPC_MSG(get_token, .req = TOKEN_REQ(s->pull->token_reqs),
+	    .url = span_str(s->realm.target), .service = span_str(s->service),
+	    .scope = span_str(scope), .own = fe == s->home);
+	s->token_req = s->pull->token_reqs++;
 	port_send(&fe->port, &m);
 }
 
-static void
-token_begin(struct pull *p, const struct msg_challenge *c)
+void
+site_token_begin(struct site *s)
 {
-	struct err e = {0};
+	s->auth_state = AUTH_ASKING;
+	if (url_same_origin(&s->realm, &s->home->origin))
+		site_ask_token(s, s->home);
+	else if (!fetcher_start(s, &s->realm, s->auth, s->home))
+		pull_fail(s->pull, ERR_INTERNAL, "out of memory");
+}
 
-	if (url_parse(c->realm, &p->realm, &e) < 0 ||
-	    !span_to_str(c->service, p->service, sizeof(p->service))) {
-		pull_fail(p, ERR_AUTH, "%s names a token server that cannot be used: %s",
-		    origin_text(&p->registry.url), e.text);
-		return;
-	}
-	bool secret = p->credential != AUTH_NONE;
-	int r = secret ? url_may_see_secret(&p->home->origin, &p->realm, &e)
-		       : url_may_lead(&p->home->origin, &p->realm, &e);
-	if (r < 0) {
-		pull_fail(p, e.code, "%s", e.text);
-		return;
-	}
-	p->auth_state = AUTH_ASKING;
-	p->tokens++;
-	if (url_same_origin(&p->realm, &p->home->origin))
-		pull_ask_token(p, p->home);
-	else if (!fetcher_start(p, &p->realm, p->credential, p->home))
-		pull_fail(p, ERR_INTERNAL, "out of memory");
+/* What is wrong with asking that token server, or 0. */
+static int
+realm_take(struct site *s, const struct msg_challenge *c, struct err *e)
+{
+	struct err why = {0};
+
+	if (url_parse(c->realm, &s->realm, &why) < 0 ||
+	    !span_to_str(c->service, s->service, sizeof(s->service)))
+		return err_set(e, ERR_AUTH,
+		    "%s names a token server that cannot be used: %s",
+		    origin_text(&s->at.url), why.text);
+	return s->auth != AUTH_NONE ? url_may_see_secret(&s->home->origin, &s->realm, e)
+				    : url_may_lead(&s->home->origin, &s->realm, e);
 }
 
 static void
-credential_have(struct pull *p, unsigned auth)
+credential_have(struct site *s, unsigned credential, unsigned expires)
 {
-	p->auth_state = AUTH_HAVE;
-	p->auth = auth;
-	p->auth_at = loop_now();
-	requests_send(p);
+	s->auth_state = AUTH_HAVE;
+	s->credential = credential;
+	s->auth_at = loop_now();
+	/* A little early: a request takes a while to arrive. */
+	s->auth_until =
+	    expires ? s->auth_at + (expires > 10 ? expires - 5 : expires) * 1000u : 0;
+	requests_send(s->pull);
+}
+
+/* Why the challenge cannot be answered, or 0: something is under way. */
+static int
+challenge_answer(
+    struct site *s, struct request *q, const struct msg_challenge *c, struct err *e)
+{
+	const struct pull *p = s->pull;
+	const char *origin = origin_text(&s->home->origin);
+
+	/* A registry token is what a token server would answer: it goes as it is. */
+	if (s->auth_state == AUTH_UNASKED && s->auth == AUTH_GIVEN &&
+	    p->wish.secret_kind == SECRET_BEARER) {
+		credential_have(s, 2, 0);
+		return 0;
+	}
+	bool fresh =
+	    s->auth_state == AUTH_HAVE && loop_now() - s->auth_at < CREDENTIAL_TRUSTED_MS;
+	if (fresh || ++q->challenges > CHALLENGES_MOST ||
+	    (s->auth_state == AUTH_HAVE && s->tokens == 0))
+		return err_set(e, ERR_AUTH,
+		    "%s refused the credentials for %s: check them (%s), and that the "
+		    "account may pull it",
+		    origin, p->name, site_source(s));
+	if (c->scheme == CHALLENGE_BASIC && s->auth == AUTH_NONE)
+		return err_set(e, ERR_AUTH,
+		    "%s demands a login for %s: pass --creds or --authfile", origin,
+		    p->name);
+	if (c->scheme == CHALLENGE_BASIC) {
+		credential_have(s, 1, 0);
+		return 0;
+	}
+	if (c->scheme != CHALLENGE_BEARER || s->tokens >= TOKENS_MOST)
+		return err_set(e, ERR_AUTH,
+		    "%s demands a kind of login that bulkhead does not have", origin);
+	int r = realm_take(s, c, e);
+	if (r == 0)
+		site_token_begin(s);
+	return r;
 }
 
 static void
@@ -74,47 +141,26 @@ report_challenge(struct fetcher *fe, const struct msg_challenge *c)
 {
 	struct pull *p = fe->pull;
 	struct request *q = request_find(p, c->req);
+	struct err e = {0};
 
-	if (fe != p->home) {
-		pull_fail(p, ERR_AUTH, "%s demands credentials; none are sent there",
-		    origin_text(&fe->origin));
-		return;
-	}
 	if (!q || q->fetcher != fe)
 		return;
+	if (fe != fe->site->home) {
+		err_set(&e, ERR_AUTH, "%s demands credentials; none are sent there",
+		    origin_text(&fe->origin));
+		request_fails(q, &e, true);
+		return;
+	}
 	q->sent = false;
-	if (p->auth_state == AUTH_ASKING)
+	if (fe->site->auth_state == AUTH_ASKING)
 		return;
 	/* Refused with an older credential than the newest: once more with that. */
-	if (p->auth_state == AUTH_HAVE && q->auth != p->auth) {
+	if (fe->site->auth_state == AUTH_HAVE && q->auth != fe->site->credential) {
 		requests_send(p);
 		return;
 	}
-	/* A registry token is what a token server would answer: it goes as it is. */
-	if (p->auth_state == AUTH_UNASKED && p->credential == AUTH_GIVEN &&
-	    p->wish.secret_kind == SECRET_BEARER) {
-		credential_have(p, 2);
-		return;
-	}
-	bool fresh =
-	    p->auth_state == AUTH_HAVE && loop_now() - p->auth_at < CREDENTIAL_TRUSTED_MS;
-	if (fresh || (p->auth_state == AUTH_HAVE && p->tokens == 0))
-		pull_fail(p, ERR_AUTH,
-		    "%s refused the credentials for %s: check them (%s), and that the "
-		    "account may pull it",
-		    origin_text(&fe->origin), p->name, p->source);
-	else if (c->scheme == CHALLENGE_BASIC && p->credential == AUTH_NONE)
-		pull_fail(p, ERR_AUTH,
-		    "%s demands a login for %s: pass --creds or --authfile",
-		    origin_text(&fe->origin), p->name);
-	else if (c->scheme == CHALLENGE_BASIC)
-		credential_have(p, 1);
-	else if (c->scheme == CHALLENGE_BEARER && p->tokens < 200)
-		token_begin(p, c);
-	else
-		pull_fail(p, ERR_AUTH,
-		    "%s demands a kind of login that bulkhead does not have",
-		    origin_text(&fe->origin));
+	if (challenge_answer(fe->site, q, c, &e) < 0)
+		request_fails(q, &e, true);
 }
 
 static void
@@ -128,13 +174,17 @@ report_redirect(struct fetcher *fe, const struct msg_redirect *m)
 	if (!q || q->fetcher != fe)
 		return;
 	if (++q->redirects > LIMIT_REDIRECTS) {
-		pull_fail(p, ERR_NETWORK, "%s: more than %d redirects for one request",
+		err_set(&e, ERR_NETWORK, "%s: more than %d redirects for one request",
 		    origin_text(&fe->origin), LIMIT_REDIRECTS);
+		request_fails(q, &e, true);
 		return;
 	}
 	if (url_parse(m->url, &to, &e) < 0 || url_may_lead(&fe->origin, &to, &e) < 0) {
-		pull_fail(p, e.code, "%s redirects to where bulkhead will not go: %s",
+		struct err full = {0};
+		err_set(&full, e.code,
+		    "%s redirects to where bulkhead will not go: %.600s",
 		    origin_text(&fe->origin), e.text);
+		request_fails(q, &full, true);
 		return;
 	}
 	free(q->target);
@@ -143,9 +193,9 @@ report_redirect(struct fetcher *fe, const struct msg_redirect *m)
 	/* The fetcher that may hold a secret follows no redirect but to its own origin.
 	 */
 	if (!url_same_origin(&fe->origin, &to)) {
-		q->fetcher = fetcher_find(p, &to);
+		q->fetcher = fetcher_find(q->site, &to);
 		if (!q->fetcher)
-			q->fetcher = fetcher_start(p, &to, AUTH_NONE, NULL);
+			q->fetcher = fetcher_start(q->site, &to, AUTH_NONE, NULL);
 	}
 	if (!q->fetcher || !q->target)
 		pull_fail(p, ERR_INTERNAL, "out of memory");
@@ -158,58 +208,103 @@ report_redirect(struct fetcher *fe, const struct msg_redirect *m)
 static bool
 fall_back(struct fetcher *fe, const struct msg_fetch_failed *m)
 {
-	struct pull *p = fe->pull;
+	struct site *s = fe->site;
 
-	if (fe != p->home || fe->answered || m->status != 0 || m->code != ERR_NETWORK ||
-	    !p->fallback || !fe->origin.tls)
+	if (fe != s->home || fe->answered || m->status != 0 || m->code != ERR_NETWORK ||
+	    !s->fallback || !fe->origin.tls)
 		return false;
 	struct url plain = fe->origin;
-	url_to_http(&plain, p->registry.auth_host);
+	url_to_http(&plain, s->at.auth_host);
 	fetcher_end(fe);
-	p->home = fetcher_start(p, &plain, p->credential, NULL);
-	if (p->home)
-		pull_log_insecure(p);
-	for (struct request *q = p->requests; q; q = q->next) {
-		if (!q->fetcher)
-			q->fetcher = p->home;
+	s->at.url = plain;
+	if (!site_home(s))
+		return false;
+	for (struct request *q = s->pull->requests; q; q = q->next) {
+		if (q->site == s && !q->fetcher && !q->lost && !q->done)
+			q->fetcher = s->home;
 	}
-	return p->home != NULL;
+	return true;
+}
+
+/* Most reasons name the place themselves; who is asked to log in has to know with what.
+ */
+static void
+failed_text(
+    const struct fetcher *fe, const struct msg_fetch_failed *m, char *text, size_t cap)
+{
+	const char *origin = origin_text(&fe->origin);
+	bool named = span_starts(m->text, origin), login = m->code == ERR_AUTH;
+
+	snprintf(text, cap, "%s%s%.*s%s%s%s", named ? "" : origin, named ? "" : ": ",
+	    (int)m->text.n, (const char *)m->text.p, login ? " (credentials: " : "",
+	    login ? site_source(fe->site) : "", login ? ")" : "");
+}
+
+/* The token server's failure is the site's: its requests have nothing to go with. */
+void
+site_token_failed(struct fetcher *fe, const struct failure *why)
+{
+	struct site *s = fe->site;
+	struct pull *p = fe->pull;
+
+	s->auth_state = AUTH_UNASKED;
+	if (fe->tokens)
+		fetcher_end(fe);
+	for (struct request *q = p->requests, *next; q && !p->ending; q = next) {
+		next = q->next;
+		if (q->site == s && !q->sent && !q->lost && !q->done)
+			request_failed(q, why);
+	}
 }
 
 static void
 report_failed(struct fetcher *fe, const struct msg_fetch_failed *m)
 {
-	struct pull *p = fe->pull;
-	enum err_class code = (enum err_class)m->code;
+	char text[1500];
+	struct url origin = fe->origin;
+	struct request *q = request_find(fe->pull, m->req);
+	struct failure why = {.code = m->code ? (enum err_class)m->code : ERR_NETWORK,
+	    .text = text,
+	    .transient = m->transient,
+	    .answered = m->status != 0 && m->status < 500,
+	    .busy = m->status == 429 || m->status == 503,
+	    .pipeline = m->code == ERR_INTERNAL && q && q->kind == FETCH_LAYER,
+	    .retry_after = (unsigned)m->retry_after,
+	    .origin = &origin};
 
 	if (fall_back(fe, m))
 		return;
-	const char *origin = origin_text(&fe->origin);
-	bool named =
-	    span_starts(m->text, origin); /* most reasons name the place themselves */
-	bool from = code == ERR_AUTH;	  /* who is asked to log in has to know where */
-	pull_fail(p, code ? code : ERR_NETWORK, "%s%s%.*s%s%s%s", named ? "" : origin,
-	    named ? "" : ": ", (int)m->text.n, (const char *)m->text.p,
-	    from ? " (credentials: " : "", from ? p->source : "", from ? ")" : "");
+	failed_text(fe, m, text, sizeof(text));
+	if (token_req_of(fe, m->req))
+		site_token_failed(fe, &why);
+	else if (q && q->fetcher == fe)
+		request_failed(q, &why);
 }
 
 static void
 report_fetched(struct fetcher *fe, const struct msg_fetched *m)
 {
+	struct site *s = fe->site;
 	struct pull *p = fe->pull;
 
-	if (m->req == TOKEN_REQ(p->tokens) && p->auth_state == AUTH_ASKING &&
-	    (fe->tokens || fe == p->home)) {
+	if (token_req_of(fe, m->req)) {
 		if (fe->tokens)
 			fetcher_end(fe);
-		credential_have(p, p->tokens + 1);
+		s->tokens++;
+		credential_have(s, s->tokens + 1, (unsigned)m->expires);
 		return;
 	}
 	struct request *q = request_find(p, m->req);
 	if (!q || q->fetcher != fe)
 		return;
+	health_good(&p->f->health, &s->at.url);
+	if (q->kind == FETCH_MANIFEST && p->at < (unsigned)(s - p->sites) && !p->settled)
+		p->at = (unsigned)(s - p->sites);
+	p->settled = p->settled || q->kind == FETCH_MANIFEST;
 	pace_moved(p, m->bytes > q->bytes ? m->bytes - q->bytes : 0);
-	request_free(p, q);
+	q->done = true;
+	q->sent = false;
+	q->fetcher = NULL;
 }
 
 static void

@@ -33,6 +33,7 @@ fetch_info_new(const struct msg_want_fetch *w)
 	f->port = (uint16_t)w->port;
 	f->verify = w->verify;
 	f->parent = w->parent;
+	f->via = w->parent ? w->parent : w->via;
 	return f;
 }
 
@@ -153,7 +154,10 @@ access_tell(struct supervisor *s, struct pull_entry *p, const struct fetch_info 
 	struct ipc_msg m = IPC_MSG(access, .pull = p->id, .public = f->secret == NULL);
 	char origin[LIMIT_HOST + 16];
 
-	if (p->access_told || !s->store || !s->store->ready || !s->have_access_key)
+	/* Of several endpoints those with a secret count: a later word replaces an
+	 * earlier one. Who is led elsewhere by an answer has no say. */
+	if (f->via || (p->access_told && !f->secret) || !s->store || !s->store->ready ||
+	    !s->have_access_key)
 		return 0;
 	p->access_told = true;
 	snprintf(origin, sizeof(origin), "%s:%u", f->host, f->port);
@@ -169,8 +173,7 @@ access_tell_waiting(struct supervisor *s)
 	int rc = 0;
 
 	for (struct room_entry *r = s->rooms; r && rc == 0; r = r->next) {
-		if (r->profile->room != ROOM_FETCH || r->orphan || !r->fetch ||
-		    r->fetch->parent)
+		if (r->profile->room != ROOM_FETCH || r->orphan || !r->fetch)
 			continue;
 		struct pull_entry *p = pull_find(s, r->pull);
 		if (p)
@@ -199,6 +202,7 @@ fetch_connect(
 	}
 	snprintf(dial->fetch->host, sizeof(dial->fetch->host), "%s", info->host);
 	dial->fetch->port = info->port;
+	dial->fetch->via = info->via;
 	int r = rooms_connect(fe, dial, CH_fetch_dial, fe->pull, fe->token);
 	if (r == 0 && s->store && !info->parent)
 		r = rooms_connect(s->store, fe, CH_fetch_store, fe->pull, fe->token);
@@ -237,14 +241,34 @@ request_want_fetch(struct room_entry *r, struct ipc_msg *m)
 	return 0;
 }
 
+/* Another fetcher goes on with a layer. Its hash room turns to it only if the one before
+ * is lost, whatever is said here. */
+static int
+claim_anew(struct room_entry *r, struct layer_ends *l)
+{
+	struct room_entry *hash = room_find(r->s, ROOM_HASH, r->pull, l->token);
+	int fds[2];
+
+	if (!hash)
+		return -ENOENT;
+	int rc = chan_pair(fds);
+	if (rc < 0)
+		return rc;
+	room_give(hash, CH_hash_fetch, r->pull, l->token, fds[0]);
+	l->fetch_end = fds[1];
+	return 0;
+}
+
 int
 request_claim(struct room_entry *r, struct ipc_msg *m)
 {
 	struct pull_entry *p = pull_find(r->s, m->claim.pull);
 	struct layer_ends *l = p ? layer_find(p, m->claim.token) : NULL;
 
-	if (m->claim.pull != r->pull || !l || l->fetch_end < 0)
+	if (m->claim.pull != r->pull || !l || ++l->claims > LIMIT_FEEDS)
 		return -EPROTO;
+	if (l->fetch_end < 0 && claim_anew(r, l) < 0)
+		return 0;
 	room_give(r, CH_hash_fetch, r->pull, m->claim.token, fd_steal(&l->fetch_end));
 	return 0;
 }
@@ -266,11 +290,11 @@ request_token(struct room_entry *r, struct ipc_msg *m)
 int
 request_address_class(struct room_entry *r, struct ipc_msg *m)
 {
-	struct pull_entry *p = pull_find(r->s, r->pull);
+	struct room_entry *fe = room_find(r->s, ROOM_FETCH, r->pull, r->token);
 
-	if (p && !p->class_known) {
-		p->class_known = true;
-		p->class = (enum address_floor)m->address_class.class;
+	if (fe && fe->fetch) {
+		fe->fetch->class_known = true;
+		fe->fetch->class = (enum address_floor)m->address_class.class;
 	}
 	return 0;
 }

@@ -22,6 +22,7 @@ const char *const level_words[LEVELS] = {SETTING_WORD_LEVELS};
 const unsigned levels[LEVELS] = {3, 4, 6, 7};
 const char *const format_words[2] = {SETTING_WORD_FORMATS};
 const char *const durability_words[2] = {SETTING_WORD_DURABILITIES};
+const char *const fallback_words[3] = {SETTING_WORD_FALLBACKS};
 
 static void *
 place(struct settings *s, const struct setting *set)
@@ -125,6 +126,11 @@ keep(struct settings *s, const struct setting *set, struct span value)
 		i = word_index(durability_words, ARRAY_LEN(durability_words), value);
 		if (i >= 0)
 			*(enum durability *)dst = (enum durability)i;
+		return i < 0 ? i : 0;
+	case SETTING_FALLBACK:
+		i = word_index(fallback_words, ARRAY_LEN(fallback_words), value);
+		if (i >= 0)
+			*(enum fallback *)dst = (enum fallback)i;
 		return i < 0 ? i : 0;
 	case SETTING_NAMES:
 		return keep_degraded(dst, value);

@@ -50,11 +50,14 @@ struct settings {
 	char pinned[16385 - LIMIT_NAME - 1], pause[LIMIT_NAME + 1];
 	char pins[16385]; /* both: patterns, a line each */
 	uint64_t max_pulls;
-	uint64_t max_pulls_namespace; /* 0 = no limit of its own */
-	uint64_t max_layers;	      /* in flight, of all pulls */
-	uint64_t max_layers_pull;     /* of one */
-	uint64_t progress_seconds;    /* 0 = off */
-	uint64_t max_message;	      /* bytes of a gRPC message */
+	uint64_t max_pulls_namespace;  /* 0 = no limit of its own */
+	uint64_t max_layers;	       /* in flight, of all pulls */
+	uint64_t max_layers_pull;      /* of one */
+	uint64_t progress_seconds;     /* 0 = off */
+	uint64_t max_message;	       /* bytes of a gRPC message */
+	uint64_t retries, retry_after; /* retry_after: seconds */
+	enum fallback fallback;
+	uint64_t ranges;
 	/* Who decided what. */
 	uint8_t from[KEY_COUNT];
 	struct config_files files;

@@ -22,6 +22,7 @@ extern const char *const level_words[LEVELS];
 extern const unsigned levels[LEVELS]; /* syslog's, of each word */
 extern const char *const format_words[2];
 extern const char *const durability_words[2];
+extern const char *const fallback_words[3];
 
 /* The index of value among the words, or -EINVAL. */
 int word_index(const char *const *words, size_t n, struct span value);

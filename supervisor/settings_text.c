@@ -120,6 +120,9 @@ settings_text(const struct settings *s, enum setting_id key, char *dst, size_t c
 		put_quoted(
 		    &t, span_str(durability_words[*(const enum durability *)value]));
 		break;
+	case SETTING_FALLBACK:
+		put_quoted(&t, span_str(fallback_words[*(const enum fallback *)value]));
+		break;
 	case SETTING_NAMES:
 		features_degraded_text(*(const unsigned *)value, buf, sizeof(buf));
 		put_list(&t, buf, ',');
@@ -184,6 +187,7 @@ same(const struct settings *a, const struct settings *b, const struct setting *s
 	case SETTING_LEVEL:
 	case SETTING_FORMAT:
 	case SETTING_DURABILITY:
+	case SETTING_FALLBACK:
 	case SETTING_NAMES:
 		return memcmp(x, y, set->size) == 0;
 	default:

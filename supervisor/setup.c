@@ -83,7 +83,9 @@ setup_frontend(struct room_entry *r)
 	    .max_pulls = s->settings.max_pulls,
 	    .max_pulls_namespace = s->settings.max_pulls_namespace,
 	    .progress_seconds = s->settings.progress_seconds,
-	    .generation = s->daemon.generation, .restarts = s->daemon.frontend.count);
+	    .retries = s->settings.retries, .retry_after = s->settings.retry_after,
+	    .fallback = s->settings.fallback, .generation = s->daemon.generation,
+	    .restarts = s->daemon.frontend.count);
 
 	int rc = setup_registries(r);
 	return rc < 0 ? rc : port_send(&r->control, &m);
@@ -97,7 +99,8 @@ setup_fetch(struct room_entry *r)
 	    .scheme = f->scheme, .host = span_str(f->host), .port = f->port,
 	    .repository = span_str(f->repository), .verify = f->verify,
 	    /* A registry token is not waited for: it counts as the first token there. */
-	    .secret = f->secret && f->secret_kind != SECRET_BEARER);
+	    .secret = f->secret && f->secret_kind != SECRET_BEARER,
+	    .ranges = r->s->settings.ranges);
 
 	m.fds[0] = f->certs.cas;
 	m.fds[1] = f->certs.clients;
@@ -112,13 +115,26 @@ setup_fetch(struct room_entry *r)
 	return rc;
 }
 
+/* Whoever another's answer has led to may be no less public than where that answer came
+ * from; what a name leads to by itself may be anywhere. */
+static enum address_floor
+floor_of(struct room_entry *dial)
+{
+	uint64_t via = dial->fetch->via;
+	struct room_entry *from =
+	    via ? room_find(dial->s, ROOM_FETCH, dial->pull, via) : NULL;
+
+	if (!via)
+		return FLOOR_LOOPBACK;
+	return from && from->fetch && from->fetch->class_known ? from->fetch->class
+							       : FLOOR_PUBLIC;
+}
+
 static int
 setup_dial(struct room_entry *r)
 {
-	struct pull_entry *p = pull_find(r->s, r->pull);
-	bool first = !p || !p->class_known;
 	struct ipc_msg m = IPC_MSG(setup_dial, .host = span_str(r->fetch->host),
-	    .port = r->fetch->port, .address_floor = first ? FLOOR_LOOPBACK : p->class);
+	    .port = r->fetch->port, .address_floor = floor_of(r));
 
 	return port_send(&r->control, &m);
 }

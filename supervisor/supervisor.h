@@ -27,6 +27,9 @@ struct fetch_info {
 	uint16_t port;
 	bool verify;
 	uint64_t parent; /* fetch id that gets the token; 0 = none */
+	uint64_t via;	 /* fetch id whose answer led here; 0 = none's */
+	bool class_known;
+	enum address_floor class; /* of the first address that its dial connected to */
 	char host[LIMIT_HOST + 1];
 	char repository[LIMIT_REPOSITORY + 1];
 	enum secret_kind secret_kind;
@@ -67,13 +70,13 @@ struct layer_ends {
 	struct layer_ends *next;
 	uint64_t token;
 	int fetch_end, apply_end; /* -1: handed out */
+	unsigned claims;
 };
 
 struct pull_entry {
 	struct pull_entry *next;
 	uint64_t id;
-	bool class_known, access_told;
-	enum address_floor class;
+	bool access_told;
 	struct layer_ends *layers;
 };
 

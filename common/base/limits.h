@@ -54,9 +54,15 @@
 #define LIMIT_SECRET KiB(16)
 #define LIMIT_REDIRECTS 5   /* of one request */
 #define LIMIT_ADDRESSES 16  /* of one host */
+#define LIMIT_ORIGINS 64    /* whose troubles are remembered */
+#define LIMIT_RETRIES 10    /* of one request at one endpoint, without progress */
 #define LIMIT_CONNECTIONS 4 /* of one fetcher to its origin */
 #define LIMIT_CAS MiB(4)    /* CA certificates for one origin, the system's included */
 #define LIMIT_CLIENT_CERTS KiB(256) /* pairs of certificate and key for one origin */
+#define LIMIT_FEEDS 64	 /* fetchers that one layer's hash room may have, one by one */
+#define LIMIT_RESUMES 50 /* of one transfer, each after new bytes */
+#define LIMIT_SKIPS 4	 /* times a body's size that may be read only to be skipped */
+#define LIMIT_ETAG 128
 
 /* References. */
 #define LIMIT_NAME 512 /* a normalised reference with tag and digest */
@@ -136,7 +142,9 @@
 #define LIMIT_SLOW_SECONDS \
 	300 /* a transfer must move LIMIT_SLOW_BYTES in any such span */
 #define LIMIT_SLOW_BYTES KiB(64)
-#define LIMIT_STALL_SECONDS 60 /* without a byte of a body */
+#define LIMIT_STALL_SECONDS 60	     /* without a byte of a body */
+#define LIMIT_RETRY_SECONDS 600	     /* of waiting, of one request */
+#define LIMIT_RETRY_AFTER_SAID 86400 /* what is said of a longer one */
 #define LIMIT_RING_STALL_SECONDS                                                         \
 	1500			       /* no slot filled: beyond what LIMIT_SLOW_* allow \
 					*/
@@ -150,7 +158,8 @@
 /* From asking for a document or verdict room until it has answered and gone. */
 #define LIMIT_ANSWER_SECONDS 60
 /* From asking for a document until it is in the store. */
-#define LIMIT_ARRIVAL_SECONDS (LIMIT_SLOW_SECONDS + 2 * LIMIT_FIRST_BYTE_SECONDS)
+#define LIMIT_ARRIVAL_SECONDS \
+	(LIMIT_RETRY_SECONDS + LIMIT_SLOW_SECONDS + 2 * LIMIT_FIRST_BYTE_SECONDS)
 
 /* Concurrency. */
 #define LIMIT_LAYERS_IN_FLIGHT 12 /* of all pulls: three rooms each */

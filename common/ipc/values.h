@@ -43,6 +43,9 @@ enum pull_stage {
 	STAGE_COMMIT = 2,
 	STAGE_SPACE = 3, /* stands still until space that is being freed is free */
 };
+/* When the registry itself is asked though there are mirrors: when all of them fail, only
+ * when all of them say that they lack it, never. */
+enum fallback { FALLBACK_ALWAYS = 0, FALLBACK_ON_NOT_FOUND = 1, FALLBACK_NEVER = 2 };
 enum listen_kind { LISTEN_CRI = 0, LISTEN_CONTROL = 1, LISTEN_METRICS = 2 };
 /* What text is made of an image's documents: podman's form of `inspect`, the same for one
  * that is not in the store, the verbose `info` of the CRI. */

@@ -13,6 +13,7 @@ enum setting_form {
 	SETTING_LEVEL,	    /* one of setting_levels */
 	SETTING_FORMAT,	    /* one of setting_formats */
 	SETTING_DURABILITY, /* one of setting_durabilities */
+	SETTING_FALLBACK,   /* one of setting_fallbacks */
 	SETTING_PATTERN,    /* of image names */
 	SETTING_PATTERNS,   /* this and the next: lists */
 	SETTING_HOSTS,
@@ -21,10 +22,12 @@ enum setting_form {
 
 #define SETTING_LISTS(form) ((form) >= SETTING_PATTERNS)
 
-/* Their order is that of enum log_format and enum durability; levels are syslog's. */
+/* Their order is that of enum log_format, enum durability and enum fallback; levels are
+ * syslog's. */
 #define SETTING_WORD_LEVELS "error", "warning", "info", "debug"
 #define SETTING_WORD_FORMATS "text", "json"
 #define SETTING_WORD_DURABILITIES "full", "none"
+#define SETTING_WORD_FALLBACKS "always", "on-not-found", "never"
 
 /* "unix:///run/x.sock" and "/run/x.sock" alike: the path. */
 static inline struct span

@@ -144,6 +144,7 @@ word_refused(enum setting_form form, struct span value)
 	static const char *const levels[] = {SETTING_WORD_LEVELS};
 	static const char *const formats[] = {SETTING_WORD_FORMATS};
 	static const char *const durabilities[] = {SETTING_WORD_DURABILITIES};
+	static const char *const fallbacks[] = {SETTING_WORD_FALLBACKS};
 	static const struct {
 		enum setting_form form;
 		const char *const *words;
@@ -155,6 +156,8 @@ word_refused(enum setting_form form, struct span value)
 	    {SETTING_FORMAT, formats, ARRAY_LEN(formats), "neither text nor json"},
 	    {SETTING_DURABILITY, durabilities, ARRAY_LEN(durabilities),
 		"neither full nor none"},
+	    {SETTING_FALLBACK, fallbacks, ARRAY_LEN(fallbacks),
+		"none of always, on-not-found, never"},
 	};
 	size_t at = 0;
 
@@ -243,6 +246,7 @@ give_text(struct state *s, const struct setting *set, const struct toml_row *row
 	case SETTING_LEVEL:
 	case SETTING_FORMAT:
 	case SETTING_DURABILITY:
+	case SETTING_FALLBACK:
 		why = word_refused(set->form, text);
 		return why ? refuse_text(s, set, row, why) : give(s, set, text);
 	case SETTING_HOSTS:

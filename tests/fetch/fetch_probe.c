@@ -4,11 +4,12 @@
  * bytes -c N      cap                                -a S   Authorization -f S      POST
  * this form                     -C F   CA certificates; without: no checks -t A,B,C,D
  * first byte, stall, slow, step in ms -p N      the sink says "full" before every Nth
- * piece and is resumed 5 ms later -x        no socket can be had "done STATUS BYTES
- * FNV64", "redirect STATUS URL", "challenge REALM", "failed CODE STATUS TEXT", then
- * "sockets N". */
+ * piece and is resumed 5 ms later -x        no socket can be had -w N      over so many
+ * connections -F N   from this byte on "done STATUS BYTES FNV64", "redirect STATUS URL",
+ * "challenge REALM", "failed CODE STATUS TEXT [later] [wait SECONDS]", then "sockets N".
+ */
 #include "common/base/fd.h"
-#include "worker-fetch/fetch/transfer.h"
+#include "worker-fetch/fetch/spread.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -16,17 +17,19 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 struct job {
 	struct transfer *t;
-	uint64_t fnv, pieces;
-	bool full;
+	struct spread *s;
+	uint64_t fnv, pieces, bytes;
+	bool full, over;
 };
 
 static struct transfer_engine *engine;
 static struct transfer_origin origin;
-static unsigned running, sockets, pause_every;
+static unsigned running, sockets, pause_every, width;
 static bool no_socket;
 
 static void
@@ -46,7 +49,7 @@ want_socket(void *arg)
 			     six ? sizeof(v6) : sizeof(v4)) < 0) {
 		struct err e = {.code = ERR_NETWORK, .text = "no socket"};
 		fd_close(&fd);
-		transfer_engine_no_socket(engine, &e);
+		transfer_engine_no_socket(engine, &e, true);
 		return;
 	}
 	sockets++;
@@ -70,6 +73,7 @@ sink(void *arg, struct span s)
 		return 1;
 	}
 	j->full = false;
+	j->bytes += s.n;
 	count(j, s);
 	return 0;
 }
@@ -80,13 +84,15 @@ done(void *arg, const struct transfer_result *r)
 	struct job *j = arg;
 	char url[URL_TEXT_MAX];
 
+	j->over = true;
 	running--;
 	j->t = NULL;
 	switch (r->outcome) {
 	case TRANSFER_DONE:
 		count(j, r->body);
 		printf("done %d %llu %016llx\n", r->head->status,
-		    (unsigned long long)r->bytes, (unsigned long long)j->fnv);
+		    (unsigned long long)(j->s ? j->bytes : r->bytes),
+		    (unsigned long long)j->fnv);
 		break;
 	case TRANSFER_REDIRECT:
 		printf("redirect %d %s\n", r->head->status,
@@ -96,8 +102,10 @@ done(void *arg, const struct transfer_result *r)
 		printf("challenge %s\n", r->head->challenge.realm);
 		break;
 	case TRANSFER_FAILED:
-		printf("failed %d %d %s\n", (int)r->err->code, r->head->status,
-		    r->err->text);
+		printf("failed %d %d %s%s", (int)r->err->code, r->head->status,
+		    r->err->text, r->transient ? " [later]" : "");
+		printf(r->head->status ? " [wait %u]\n" : "\n",
+		    response_retry_after(r->head, time(NULL)));
 	}
 }
 
@@ -108,7 +116,7 @@ options(int argc, char **argv, struct transfer_request *rq)
 	uint8_t *ca;
 	size_t n;
 
-	for (int c; (c = getopt(argc, argv, "me:c:a:f:C:t:p:x")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "me:c:a:f:C:t:p:xw:F:")) != -1;) {
 		FD_AUTO fd = -1;
 		switch (c) {
 		case 'm':
@@ -144,6 +152,12 @@ options(int argc, char **argv, struct transfer_request *rq)
 		case 'x':
 			no_socket = true;
 			break;
+		case 'w':
+			width = (unsigned)atoi(optarg);
+			break;
+		case 'F':
+			rq->from = strtoull(optarg, NULL, 10);
+			break;
 		default:
 			return -1;
 		}
@@ -157,6 +171,14 @@ resume_all(struct job *jobs, int n)
 	for (int i = 0; i < n; i++) {
 		if (jobs[i].t && jobs[i].full)
 			transfer_resume(jobs[i].t);
+		if (jobs[i].s && jobs[i].full)
+			spread_resume(jobs[i].s);
+		if (jobs[i].s)
+			spread_step(jobs[i].s);
+		if (jobs[i].over) {
+			spread_free(jobs[i].s);
+			jobs[i].s = NULL;
+		}
 	}
 }
 
@@ -189,11 +211,15 @@ main(int argc, char **argv)
 		rq.target = argv[i];
 		rq.arg = &jobs[n];
 		jobs[n].fnv = UINT64_C(0xcbf29ce484222325);
-		jobs[n].t = transfer_start(engine, &rq);
-		running += jobs[n].t != NULL;
+		if (width)
+			jobs[n].s = spread_start(engine, &rq, width);
+		else
+			jobs[n].t = transfer_start(engine, &rq);
+		running += jobs[n].t || jobs[n].s;
 	}
 	while (running) {
-		if (transfer_engine_poll(engine, NULL, 0, pause_every ? 5 : 1000) < 0)
+		if (transfer_engine_poll(
+			engine, NULL, 0, pause_every || width ? 5 : 1000) < 0)
 			return 4;
 		resume_all(jobs, n);
 	}

@@ -19,7 +19,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(!(r.chunked && r.has_length));
 		rest = span_from(rest, n);
 	}
-	int ms = response_retry_ms(&r, 1, 200);
-	assert(ms >= -1 && ms <= RETRY_AFTER_MAX * 1000);
+	assert(response_retry_after(&r, 0) <= LIMIT_RETRY_AFTER_SAID);
+	assert(!r.has_range ||
+	       (r.range_first <= r.range_last && r.range_last < r.range_total));
+	assert(strlen(r.etag) <= LIMIT_ETAG && !strpbrk(r.etag, " \r\n"));
+	assert(
+	    strlen(r.media_type) <= LIMIT_MEDIA_TYPE && !strpbrk(r.media_type, " ;\r\n"));
 	return 0;
 }

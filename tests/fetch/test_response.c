@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "worker-fetch/fetch/moment.h"
 #include "worker-fetch/fetch/response.h"
 
 static struct response head;
@@ -116,7 +117,6 @@ refused(void **state)
 	    "HTTP/1.1 401 x\r\nWWW-Authenticate: Bearer realm=a\r\n"
 	    "WWW-Authenticate: Bearer realm=b\r\n",
 	    "HTTP/1.1 206 x\r\nContent-Range: bytes */10\r\n",
-	    "HTTP/1.1 206 x\r\nContent-Range: bytes 3-8/10\r\n",
 	    "HTTP/1.1 206 x\r\nContent-Range: bytes 9-3/4\r\n",
 	    "HTTP/1.1 206 x\r\nContent-Range: bytes 3-9/*\r\n",
 	    "HTTP/1.1 206 x\r\nContent-Range: octets 3-9/10\r\n",
@@ -198,30 +198,148 @@ sizes(void **state)
 }
 
 static void
-retries(void **state)
+what_may_do_better_later(void **state)
 {
+	static const int now[] = {0, 200, 206, 301, 400, 401, 403, 404, 416};
+	static const int later[] = {408, 429, 500, 502, 503, 504, 599};
+
 	response_init(&head);
-	assert_int_equal(response_retry_ms(&head, 1, 100), 100);
-	assert_int_equal(response_retry_ms(&head, 2, 100), 400);
-	assert_int_equal(response_retry_ms(&head, RETRY_TIMES, 100), 1600);
-	assert_int_equal(response_retry_ms(&head, RETRY_TIMES + 1, 100), -1);
-	static const int never[] = {200, 400, 401, 403, 404, 416, 500, 502, 504};
-	for (size_t i = 0; i < ARRAY_LEN(never); i++) {
-		head.status = never[i];
-		assert_int_equal(response_retry_ms(&head, 1, 100), -1);
+	for (size_t i = 0; i < ARRAY_LEN(now); i++) {
+		head.status = now[i];
+		assert_false(response_is_transient(&head));
 	}
-	head.status = 429;
-	assert_int_equal(response_retry_ms(&head, 1, 100), 500);
-	head.status = 503;
-	assert_int_equal(response_retry_ms(&head, 2, 100), 2000);
-	head.retry_after = 0;
-	assert_int_equal(response_retry_ms(&head, 1, 100), 0);
-	head.retry_after = RETRY_AFTER_MAX;
-	assert_int_equal(response_retry_ms(&head, 1, 100), RETRY_AFTER_MAX * 1000);
-	head.retry_after = RETRY_AFTER_MAX + 1;
-	assert_int_equal(response_retry_ms(&head, 1, 100), -1);
-	head.retry_after = 1000000000;
-	assert_int_equal(response_retry_ms(&head, 1, 100), -1);
+	for (size_t i = 0; i < ARRAY_LEN(later); i++) {
+		head.status = later[i];
+		assert_true(response_is_transient(&head));
+	}
+}
+
+#define BUSY "HTTP/1.1 429 x\r\n"
+#define DATE "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+#define DATE_SECONDS 784111777
+
+static void
+how_long_to_wait(void **state)
+{
+	static const struct {
+		const char *head;
+		unsigned wait;
+	} rows[] = {
+	    {BUSY, 0},
+	    {BUSY "Retry-After: 0\r\n", 0},
+	    {BUSY "Retry-After: 7\r\n", 7},
+	    {BUSY "Retry-After: 86400\r\n", LIMIT_RETRY_AFTER_SAID},
+	    {BUSY "Retry-After: 86401\r\n", LIMIT_RETRY_AFTER_SAID},
+	    {BUSY "Retry-After: 999999999999999999\r\n", LIMIT_RETRY_AFTER_SAID},
+	    {BUSY "Retry-After: 9999999999999999999\r\n", 0},
+	    {BUSY "Retry-After: -5\r\n", 0},
+	    {BUSY "Retry-After: 5 s\r\n", 0},
+	    /* a date counts from the answer's own, whatever our clock says */
+	    {BUSY DATE "Retry-After: Sun, 06 Nov 1994 08:50:07 GMT\r\n", 30},
+	    {BUSY "Retry-After: Sun, 06 Nov 1994 08:50:07 GMT\r\n" DATE, 30},
+	    {BUSY DATE "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 0},
+	    {BUSY DATE "Retry-After: Sun, 06 Nov 1994 08:49:36 GMT\r\n", 0},
+	    {BUSY DATE "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n",
+		LIMIT_RETRY_AFTER_SAID},
+	    {BUSY DATE "Retry-After: Sunday, 06-Nov-94 08:50:07 GMT\r\n", 0},
+	    /* else from now: ten seconds before that date, in this test */
+	    {BUSY "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 10},
+	    {BUSY "Date: nonsense\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 10},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(feed(rows[i].head), 0);
+		unsigned wait = response_retry_after(&head, DATE_SECONDS - 10);
+		if (wait != rows[i].wait)
+			fail_msg("%s: %u", rows[i].head, wait);
+	}
+}
+
+static void
+moments(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds; /* -1: refused */
+	} rows[] = {
+	    {"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+	    {"Sun, 06 Nov 1994 08:49:37 GMT", DATE_SECONDS},
+	    {"Tue, 29 Feb 2000 12:00:00 GMT", 951825600},
+	    {"Thu, 29 Feb 2024 23:59:60 GMT", 1709251200},
+	    {"Sat, 28 Feb 2026 00:00:01 GMT", 1772236801},
+	    {"Fri, 31 Dec 9999 23:59:59 GMT", 253402300799},
+	    {"Sun, 29 Feb 2026 00:00:00 GMT", -1},
+	    {"Sun, 29 Feb 2100 00:00:00 GMT", -1},
+	    {"Wed, 31 Dec 1969 23:59:59 GMT", -1},
+	    {"Sun, 00 Nov 1994 08:49:37 GMT", -1},
+	    {"Sun, 31 Nov 1994 08:49:37 GMT", -1},
+	    {"Sun, 06 Nov 1994 24:00:00 GMT", -1},
+	    {"Sun, 06 Nov 1994 08:60:00 GMT", -1},
+	    {"Sun, 06 Nov 1994 08:49:61 GMT", -1},
+	    {"Sun, 06 nov 1994 08:49:37 GMT", -1},
+	    {"sun, 06 Nov 1994 08:49:37 GMT", -1},
+	    {"Sun, 06 Nov 1994 08:49:37 UTC", -1},
+	    {"Sun, 06 Nov 1994 08:49:37 GMT ", -1},
+	    {"Sun, 6 Nov 1994 08:49:37 GMT", -1},
+	    {"Sunday, 06-Nov-94 08:49:37 GMT", -1},
+	    {"Sun Nov  6 08:49:37 1994", -1},
+	    {"Sun, 06 Nov 19 4 08:49:37 GMT", -1},
+	    {"", -1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int64_t seconds = -1;
+		bool good = moment_parse(span_str(rows[i].text), &seconds);
+		if (good != (rows[i].seconds >= 0) ||
+		    (good && seconds != rows[i].seconds))
+			fail_msg("%s: %lld", rows[i].text, (long long)seconds);
+	}
+}
+
+static void
+etags(void **state)
+{
+	static char longest[64 + LIMIT_ETAG + 2];
+	static const struct {
+		const char *value, *want;
+	} rows[] = {
+	    {"\"abc\"", "\"abc\""},
+	    {"\"\"", "\"\""},
+	    {"W/\"abc\"", ""}, /* says nothing of bytes */
+	    {"abc", ""},
+	    {"\"abc", ""},
+	    {"\"", ""},
+	    {"\"a\"b\"", ""},
+	    {"\"a b\"", ""},
+	    {"\"a\xff\"", ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(longest, sizeof(longest), "HTTP/1.1 200 x\r\nETag: %s\r\n",
+		    rows[i].value);
+		assert_int_equal(feed(longest), 0);
+		assert_string_equal(head.etag, rows[i].want);
+	}
+	for (int more = 0; more < 2; more++) {
+		int n = snprintf(longest, sizeof(longest), "HTTP/1.1 200 x\r\nETag: \"");
+		memset(longest + n, 'a', (size_t)(LIMIT_ETAG - 2 + more));
+		strcpy(longest + n + LIMIT_ETAG - 2 + more, "\"\r\n");
+		assert_int_equal(feed(longest), 0);
+		assert_int_equal(strlen(head.etag), more ? 0 : LIMIT_ETAG);
+	}
+}
+
+static void
+parts(void **state)
+{
+	assert_int_equal(feed("HTTP/1.1 206 x\r\nContent-Range: bytes 3-5/10\r\n"), 0);
+	assert_true(head.has_range);
+	assert_int_equal(head.range_first, 3);
+	assert_int_equal(head.range_last, 5);
+	assert_int_equal(head.range_total, 10);
+	assert_true(feed("HTTP/1.1 206 x\r\nContent-Range: bytes 3-10/10\r\n") < 0);
+	assert_true(feed("HTTP/1.1 206 x\r\nContent-Range: bytes 3-5/10\r\n"
+			 "Content-Range: bytes 3-5/10\r\n") < 0);
 }
 
 int
@@ -232,7 +350,11 @@ main(void)
 	    cmocka_unit_test(refused),
 	    cmocka_unit_test(bounds),
 	    cmocka_unit_test(sizes),
-	    cmocka_unit_test(retries),
+	    cmocka_unit_test(what_may_do_better_later),
+	    cmocka_unit_test(how_long_to_wait),
+	    cmocka_unit_test(moments),
+	    cmocka_unit_test(etags),
+	    cmocka_unit_test(parts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,16 @@ serve(int c, const char *request)
 		text(c, "200 OK", "", "{\"token\":\"a\\r\\nX: y\"}");
 	} else if (strstr(request, "GET /v2/team/app/blobs/sha256:big ")) {
 		reply(c, "200 OK", "", big, BIG_SIZE, BIG_SIZE);
+	} else if (strstr(request, "GET /v2/team/app/blobs/sha256:parts ")) {
+		const char *range = strstr(request, "Range: bytes=");
+		size_t from = range ? strtoul(range + 13, NULL, 10) : 0;
+		char line[128];
+		snprintf(line, sizeof(line), "Content-Range: bytes %zu-%u/%u\r\n", from,
+		    BIG_SIZE - 1, BIG_SIZE);
+		reply(c, from ? "206 x" : "200 OK", from ? line : "", big + from,
+		    BIG_SIZE - from, BIG_SIZE - from);
+	} else if (strstr(request, "GET /v2/team/app/manifests/busy ")) {
+		text(c, "429 x", "Retry-After: 9\r\n", "");
 	} else if (strstr(request, "GET /v2/team/app/blobs/sha256:wrong ")) {
 		reply(c, "200 OK", "", big, BIG_SIZE - 1, BIG_SIZE - 1);
 	} else if (strstr(request, "GET /v2/team/app/blobs/sha256:moved ")) {
@@ -258,7 +268,7 @@ answer_dial(struct play *p, const struct msg_dial *d)
 	struct ipc_msg ok =
 	    IPC_MSG(dialed, .id = d->id, .address = span_str("127.0.0.1"));
 	struct ipc_msg no = IPC_MSG(dial_failed, .id = d->id, .code = ERR_NETWORK,
-	    .text = span_str("cannot connect: refused"));
+	    .text = span_str("cannot connect: refused"), .transient = 1);
 
 	if (p->no_dial) {
 		must_send(&p->dial, &no);
@@ -302,6 +312,15 @@ get(struct play *p, uint64_t req, enum fetch_kind kind, const char *ref, const c
 {
 	struct ipc_msg m = IPC_MSG(get, .req = req, .kind = kind, .ref = span_str(ref),
 	    .url = span_str(url), .size = size, .token = 100 + req, .auth = auth);
+
+	must_send(&p->frontend, &m);
+}
+
+static void
+get_rest(struct play *p, uint64_t req, const char *ref)
+{
+	struct ipc_msg m = IPC_MSG(get, .req = req, .kind = FETCH_LAYER,
+	    .ref = span_str(ref), .size = BIG_SIZE, .token = 100 + req, .resume = 1);
 
 	must_send(&p->frontend, &m);
 }
@@ -383,6 +402,7 @@ challenges(void **state)
 	get_token(&p, 2, "/token?x=y", true);
 	expect(&p, &p.frontend, MSG_fetched, &m);
 	assert_int_equal(m.fetched.req, 2);
+	assert_int_equal(m.fetched.expires, 60); /* the server says nothing */
 	get(&p, 3, FETCH_MANIFEST, "closed", "", 0, 2);
 	expect_document(&p, 3, "{\"closed\":1}", "a/b");
 	get(&p, 4, FETCH_MANIFEST, "odd", "", 0, 0);
@@ -425,9 +445,10 @@ secrets(void **state)
 
 /* Claims and connects the ring of a layer, as supervisor and hash do. */
 static void
-give_ring(struct play *p, uint64_t token, struct chan *hash, struct ring *ring)
+give_ring_from(
+    struct play *p, uint64_t token, struct chan *hash, struct ring *ring, uint64_t from)
 {
-	struct ipc_msg m, feed = IPC_MSG(feed_ring);
+	struct ipc_msg m, feed = IPC_MSG(feed_ring, .from = from);
 
 	expect(p, &p->control, MSG_claim, &m);
 	assert_int_equal(m.claim.pull, 7);
@@ -439,14 +460,21 @@ give_ring(struct play *p, uint64_t token, struct chan *hash, struct ring *ring)
 	ipc_msg_release(&feed);
 }
 
-/* Reads the ring to its end; the bytes must be those of big. The ring's last answer. */
+static void
+give_ring(struct play *p, uint64_t token, struct chan *hash, struct ring *ring)
+{
+	give_ring_from(p, token, hash, ring, 0);
+}
+
+/* Reads the ring to its end; the bytes must be those of big from *total on. The ring's
+ * last answer. */
 static int
 read_ring(struct ring *ring, size_t *total)
 {
 	struct ring *rings[] = {ring};
 	struct span bytes;
 
-	for (*total = 0;;) {
+	for (;;) {
 		int r = ring_peek(ring, &bytes);
 		if (r == -EAGAIN) {
 			if (ring_wait(rings, 1, NULL, 0, WAIT_MS) == -ETIMEDOUT)
@@ -469,7 +497,7 @@ layers(void **state)
 	struct ipc_msg m;
 	struct chan hash[2] = {0};
 	struct ring ring[2] = {RING_CLOSED, RING_CLOSED};
-	size_t n;
+	size_t n = 0;
 
 	play_start(&p, SECRET_NONE, NULL);
 	get(&p, 1, FETCH_LAYER, "sha256:big", "", BIG_SIZE, 0);
@@ -482,6 +510,7 @@ layers(void **state)
 	expect(&p, &p.frontend, MSG_fetched, &m);
 	assert_int_equal(m.fetched.req, 2);
 	assert_int_equal(m.fetched.bytes, BIG_SIZE);
+	n = 0;
 	assert_int_equal(read_ring(&ring[0], &n), RING_ENDED);
 	assert_int_equal(n, BIG_SIZE);
 	expect(&p, &p.frontend, MSG_fetched, &m);
@@ -490,6 +519,95 @@ layers(void **state)
 		ring_close(&ring[i]);
 		chan_release(&hash[i]);
 	}
+	assert_int_equal(play_end(&p, &p.frontend), FETCH_EXIT_DONE);
+}
+
+static void
+dial_once(struct play *p)
+{
+	struct ipc_msg d;
+	const char *why;
+
+	assert_int_equal(chan_recv_wait(&p->dial, &d, WAIT_MS, &why), 0);
+	answer_dial(p, &d.dial);
+}
+
+/* Another has begun: the ring is claimed first, and what is asked for is the rest. */
+static void
+layers_that_go_on(void **state)
+{
+	static const size_t froms[] = {0, 1, 1000000, BIG_SIZE - 1, BIG_SIZE};
+	struct play p;
+	struct ipc_msg m;
+
+	play_start(&p, SECRET_NONE, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(froms); i++) {
+		struct chan hash = {0};
+		struct ring ring = RING_CLOSED;
+		size_t n = froms[i];
+		get_rest(&p, i + 1, i % 2 ? "sha256:parts" : "sha256:big");
+		give_ring_from(&p, 101 + i, &hash, &ring, froms[i]);
+		if (froms[i] < BIG_SIZE)
+			dial_once(&p);
+		assert_int_equal(read_ring(&ring, &n), RING_ENDED);
+		assert_int_equal(n, BIG_SIZE);
+		expect(&p, &p.frontend, MSG_fetched, &m);
+		assert_int_equal(m.fetched.req, i + 1);
+		assert_int_equal(m.fetched.bytes, BIG_SIZE);
+		ring_close(&ring);
+		chan_release(&hash);
+	}
+	/* one that is not to go on finds that it should: nonsense, but of this layer
+	 * alone */
+	struct chan hash = {0};
+	struct ring ring = RING_CLOSED;
+	get(&p, 20, FETCH_LAYER, "sha256:big", "", BIG_SIZE, 0);
+	give_ring_from(&p, 120, &hash, &ring, 5);
+	expect_failed(&p, 20, ERR_INTERNAL, "pipeline");
+	ring_close(&ring);
+	chan_release(&hash);
+	assert_int_equal(play_end(&p, &p.frontend), FETCH_EXIT_DONE);
+}
+
+/* Its claim is answered when its layer has failed already: no reason to end. */
+static void
+claims_that_come_late(void **state)
+{
+	struct play p;
+	struct ipc_msg m;
+	struct chan hash = {0};
+
+	play_start(&p, SECRET_NONE, NULL);
+	p.no_dial = true;
+	get_rest(&p, 1, "sha256:big");
+	expect(&p, &p.control, MSG_claim, &m);
+	chan_release(&p.dial);
+	get(&p, 2, FETCH_MANIFEST, "open", "", 0, 0);
+	expect_failed(&p, 2, ERR_INTERNAL, "dials is gone");
+	give_peer(&p, &hash, CH_hash_fetch, ROOM_HASH, 101);
+	chan_release(&hash); /* and its hash room is gone, too */
+	expect_failed(&p, 1, ERR_INTERNAL, "pipeline");
+	assert_int_equal(play_end(&p, &p.frontend), FETCH_EXIT_DONE);
+}
+
+static void
+failures_say_when(void **state)
+{
+	struct play p;
+	struct ipc_msg m;
+
+	play_start(&p, SECRET_NONE, NULL);
+	get(&p, 1, FETCH_MANIFEST, "busy", "", 0, 0);
+	expect(&p, &p.frontend, MSG_fetch_failed, &m);
+	assert_int_equal(m.fetch_failed.transient, 1);
+	assert_int_equal(m.fetch_failed.retry_after, 9);
+	get(&p, 2, FETCH_MANIFEST, "none", "", 0, 0);
+	expect(&p, &p.frontend, MSG_fetch_failed, &m);
+	assert_int_equal(m.fetch_failed.transient, 0);
+	p.no_dial = true;
+	get(&p, 3, FETCH_MANIFEST, "open", "", 0, 0);
+	expect(&p, &p.frontend, MSG_fetch_failed, &m);
+	assert_int_equal(m.fetch_failed.transient, 1);
 	assert_int_equal(play_end(&p, &p.frontend), FETCH_EXIT_DONE);
 }
 
@@ -561,6 +679,9 @@ main(void)
 	    cmocka_unit_test(challenges),
 	    cmocka_unit_test(secrets),
 	    cmocka_unit_test(layers),
+	    cmocka_unit_test(layers_that_go_on),
+	    cmocka_unit_test(claims_that_come_late),
+	    cmocka_unit_test(failures_say_when),
 	    cmocka_unit_test(layers_that_fail),
 	    cmocka_unit_test(nonsense),
 	};

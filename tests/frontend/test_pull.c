@@ -4,6 +4,7 @@
 
 #include "common/ipc/control.h"
 #include "frontend/fetchers.h"
+#include "frontend/registries.h"
 
 #include <string.h>
 
@@ -255,11 +256,12 @@ a_pull_keeps_its_places(void **state)
 	start_pull(w, "q.io/n/a:1", AUTH_FILES);
 	registries_unref(w->f.registries);
 	w->f.registries = NULL;
-	const struct endpoint *at = w->f.pulls->endpoints;
-	assert_int_equal(w->f.pulls->n_endpoints, 2);
-	assert_string_equal(at[1].file, "/etc/r.conf");
-	assert_string_equal(at[1].prefix, "q.io/n");
-	assert_string_equal(at[1].ref.domain, "r.io:5000");
+	const struct site *s = w->f.pulls->sites;
+	assert_int_equal(w->f.pulls->n_sites, 2);
+	assert_string_equal(s[0].at.auth_host, "m.io");
+	assert_true(s[0].mirror);
+	assert_string_equal(s[1].at.auth_host, "r.io:5000");
+	assert_false(s[1].mirror);
 	world_free(w);
 }
 
@@ -307,7 +309,7 @@ another_fetcher_begins_without_a_token(void **state)
 {
 	struct world *w = world_with_command("");
 	uint64_t pull = pull_begun(w, "quay.io/a/b", AUTH_FILES);
-	uint64_t first = w->f.pulls->home->id;
+	uint64_t first = w->f.pulls->sites[0].home->id;
 	struct ipc_msg c = bearer(7, "https://quay.io/token");
 
 	send_from(w, &w->fetcher[0], &c);

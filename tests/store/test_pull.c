@@ -239,6 +239,12 @@ pull_ended(struct world *w, char text[2048])
 	for (;;) {
 		if (!next_message(w, &w->frontend, &m, 4000))
 			fail_msg("the pull did not end");
+		if (m.type == MSG_wrong) { /* nobody has better bytes */
+			struct ipc_msg no = IPC_MSG(cancel, .pull = PULL,
+			    .code = m.wrong.code, .text = m.wrong.text);
+			tell(&w->frontend, &no);
+			continue;
+		}
 		if (m.type != MSG_pull_end)
 			continue;
 		if (text)

@@ -88,6 +88,10 @@ test_defaults(void **state)
 	assert_int_equal(s.max_layers_pull, 3);
 	assert_int_equal(s.durability, DURABILITY_FULL);
 	assert_int_equal(s.progress_seconds, 0);
+	assert_int_equal(s.retries, 3);
+	assert_int_equal(s.retry_after, 60);
+	assert_int_equal(s.fallback, FALLBACK_ALWAYS);
+	assert_int_equal(s.ranges, 1);
 	assert_int_equal(s.max_message, LIMIT_GRPC_MESSAGE_DEFAULT);
 	for (unsigned i = 0; i < KEY_COUNT; i++) {
 		settings_text(&s, (enum setting_id)i, a, sizeof(a));

@@ -137,10 +137,11 @@ failed_all(const struct race *r, const char *host, uint16_t port, struct err *e)
 {
 	char text[ADDRESS_TEXT];
 
-	return err_set(e, ERR_NETWORK,
+	err_set(e, ERR_NETWORK,
 	    "cannot connect to %s port %u (%s, %zu address%s tried): %s", host, port,
 	    address_format(&r->failed->sa, text), r->n, r->n == 1 ? "" : "es",
 	    strerror(r->last_error));
+	return -EAGAIN;
 }
 
 int
@@ -157,11 +158,13 @@ dial_addresses(const struct addresses *list, const char *host, uint16_t port,
 	if (!r.n)
 		return refused_all(list, host, rules, e);
 	int winner = race_run(&r, rules->deadline_ms);
-	if (winner == -ETIMEDOUT)
-		return err_set(e, ERR_NETWORK,
+	if (winner == -ETIMEDOUT) {
+		err_set(e, ERR_NETWORK,
 		    "cannot connect to %s port %u: none of %zu address%s answered within "
 		    "the %u s for resolving and connecting",
 		    host, port, r.n, r.n == 1 ? "" : "es", LIMIT_DIAL_SECONDS);
+		return -EAGAIN;
+	}
 	if (winner < 0)
 		return failed_all(&r, host, port, e);
 	out->fd = fd_steal(&r.fds[winner].fd);

@@ -6,6 +6,7 @@
 
 #include "common/base/fd.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
@@ -61,9 +62,11 @@ answer(struct room_state *s, uint64_t id)
 	struct dial_result got = {.fd = -1};
 	struct err e = {0};
 
-	if (dial_host(s->host, s->port, &s->rules, &got, &e) < 0) {
-		struct ipc_msg m = IPC_MSG(dial_failed, .id = id,
-		    .code = (uint64_t)e.code, .text = span_str(e.text));
+	int r = dial_host(s->host, s->port, &s->rules, &got, &e);
+	if (r < 0) {
+		struct ipc_msg m =
+		    IPC_MSG(dial_failed, .id = id, .code = (uint64_t)e.code,
+			.text = span_str(e.text), .transient = r == -EAGAIN);
 		return chan_send_wait(&s->fetch, &m, 1000);
 	}
 	FD_AUTO fd = got.fd;

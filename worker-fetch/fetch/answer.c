@@ -5,6 +5,7 @@
 #include "worker-fetch/fetch/body.h"
 
 #include <errno.h>
+#include <time.h>
 
 #define HELD_UP_MS 500 /* how often the frontend hears of bytes that nobody takes */
 
@@ -24,23 +25,34 @@ job_over(struct job *j)
 	j->t = NULL;
 }
 
+/* Before the frontend hears of it, so that whoever goes on finds the ring given up. */
 static void
-job_failed(struct job *j, int status, const struct err *e)
+job_leave_ring(struct job *j)
+{
+	feed_finish(&j->feed, RING_ABORTED);
+	feed_release(&j->feed);
+}
+
+static void
+job_failed(
+    struct job *j, int status, const struct err *e, bool transient, unsigned retry_after)
 {
 	struct ipc_msg m = IPC_MSG(fetch_failed, .req = j->req, .code = (uint64_t)e->code,
-	    .status = (uint64_t)status, .text = span_str(e->text));
+	    .status = (uint64_t)status, .text = span_str(e->text), .transient = transient,
+	    .retry_after = retry_after);
 
 	if (j->over)
 		return;
-	feed_finish(&j->feed, RING_ABORTED);
+	job_leave_ring(j);
 	send_to(j->fetcher, &j->fetcher->frontend, &m);
 	job_over(j);
 }
 
 static void
-job_fetched(struct job *j, uint64_t bytes)
+job_fetched(struct job *j, uint64_t bytes, unsigned expires)
 {
-	struct ipc_msg m = IPC_MSG(fetched, .req = j->req, .bytes = bytes);
+	struct ipc_msg m =
+	    IPC_MSG(fetched, .req = j->req, .bytes = bytes, .expires = expires);
 
 	send_to(j->fetcher, &j->fetcher->frontend, &m);
 	job_over(j);
@@ -52,12 +64,27 @@ job_fail(struct job *j, enum err_class code, const char *text)
 	struct err e = {0};
 
 	err_set(&e, code, "%s", text); /* the frontend names the origin */
-	job_failed(j, 0, &e);
+	job_failed(j, 0, &e, false, 0);
+}
+
+/* A page for people where a document should be: whoever answers that is no registry now.
+ */
+static bool
+is_page(const struct job *j, const struct transfer_result *r)
+{
+	return j->accept && strcmp(r->head->media_type, "text/html") == 0;
 }
 
 static void
 document_done(struct job *j, const struct transfer_result *r)
 {
+	if (is_page(j, r)) {
+		job_fail(j, ERR_NETWORK,
+		    "it answers a page of HTML instead of a manifest: something else "
+		    "than "
+		    "a registry is there, such as a proxy or a login page");
+		return;
+	}
 	FD_AUTO fd = fd_sealed_memfd("document", r->body.p, r->body.n);
 	struct ipc_msg m =
 	    IPC_MSG(document, .req = j->req, .media_type = span_str(r->head->media_type));
@@ -69,7 +96,7 @@ document_done(struct job *j, const struct transfer_result *r)
 	m.fds[0] = fd;
 	m.nfds = 1;
 	send_to(j->fetcher, &j->fetcher->store, &m);
-	job_fetched(j, r->bytes);
+	job_fetched(j, r->bytes, 0);
 }
 
 static void
@@ -80,7 +107,7 @@ token_done(struct job *j, const struct transfer_result *r)
 	struct err e = {0};
 
 	if (token_scan(r->body, &answer, &e) < 0) {
-		job_failed(j, r->head->status, &e);
+		job_failed(j, r->head->status, &e, false, 0);
 		return;
 	}
 	if (j->own) {
@@ -92,8 +119,9 @@ token_done(struct job *j, const struct transfer_result *r)
 		struct ipc_msg m = IPC_MSG(token, .secret = span_str(answer.token));
 		send_to(f, f->control, &m);
 	}
+	unsigned expires = answer.expires;
 	explicit_bzero(&answer, sizeof(answer));
-	job_fetched(j, r->bytes);
+	job_fetched(j, r->bytes, expires);
 }
 
 static void
@@ -116,7 +144,7 @@ challenged(struct job *j, const struct transfer_result *r)
 		    "%s asks for authentication of a kind not supported: %s",
 		    j->fetcher->origin.url.host,
 		    *c->other ? c->other : "Bearer without a realm");
-		job_failed(j, 401, &e);
+		job_failed(j, 401, &e, false, 0);
 		return;
 	}
 	if (bearer) {
@@ -124,6 +152,7 @@ challenged(struct job *j, const struct transfer_result *r)
 		m.challenge.service = span_str(c->service);
 		m.challenge.scope = span_str(c->scope);
 	}
+	job_leave_ring(j);
 	send_to(j->fetcher, &j->fetcher->frontend, &m);
 	job_over(j);
 }
@@ -141,13 +170,14 @@ redirected(struct job *j, const struct url *to)
 		return;
 	}
 	struct ipc_msg m = IPC_MSG(redirect, .req = j->req, .url = span_str(text));
+	job_leave_ring(j);
 	send_to(j->fetcher, &j->fetcher->frontend, &m);
 	job_over(j);
 }
 
 /* ---- a layer's bytes ---- */
 
-static void
+void
 job_claim(struct job *j)
 {
 	struct ipc_msg m = IPC_MSG(claim, .pull = j->fetcher->pull, .token = j->token);
@@ -155,6 +185,7 @@ job_claim(struct job *j)
 	if (j->feed.state != FEED_IDLE)
 		return;
 	j->feed.state = FEED_CLAIMED;
+	j->fetcher->claims++;
 	send_to(j->fetcher, j->fetcher->control, &m);
 }
 
@@ -180,7 +211,7 @@ layer_done(struct job *j)
 		return;
 	}
 	feed_finish(&j->feed, RING_ENDED);
-	job_fetched(j, j->bytes);
+	job_fetched(j, j->bytes, 0);
 }
 
 void
@@ -197,7 +228,8 @@ job_done(void *arg, const struct transfer_result *r)
 		challenged(j, r);
 		return;
 	case TRANSFER_FAILED:
-		job_failed(j, r->head->status, r->err);
+		job_failed(j, r->head->status, r->err, r->transient,
+		    response_retry_after(r->head, time(NULL)));
 		return;
 	case TRANSFER_DONE:
 		break;
@@ -213,13 +245,16 @@ job_done(void *arg, const struct transfer_result *r)
 int
 job_connect(struct fetcher *f, uint64_t token, int fd)
 {
+	bool claimed = f->claims > 0;
+
+	f->claims -= claimed;
 	for (struct job *j = f->jobs; j; j = j->next) {
 		if (j->kind == JOB_LAYER && j->token == token &&
 		    j->feed.state == FEED_CLAIMED)
 			return feed_connect(&j->feed, fd);
 	}
-	fd_close(&fd);
-	return -EPROTO;
+	fd_close(&fd); /* its job may have failed meanwhile */
+	return claimed ? 0 : -EPROTO;
 }
 
 static void
@@ -227,19 +262,22 @@ job_advance(struct job *j)
 {
 	if (j->feed.state == FEED_OPENING) {
 		int r = feed_open(&j->feed);
-		if (r < 0) {
-			if (j->t)
-				transfer_cancel(j->t);
+		if (r < 0 || (r == 0 && j->feed.from && !j->resume)) {
 			job_fail(j, ERR_INTERNAL, "the layer's pipeline has ended");
 			return;
 		}
 	}
-	if (j->feed.state != FEED_OPEN)
-		return;
-	if (j->arrived)
+	if (j->feed.state == FEED_OPEN && j->arrived) {
 		layer_done(j);
-	else if (j->t && j->full && ring_ready(&j->feed.ring))
-		transfer_resume(j->t);
+		return;
+	}
+	if (!j->stream)
+		return;
+	if (j->full && j->feed.state == FEED_OPEN && ring_ready(&j->feed.ring)) {
+		j->full = false;
+		spread_resume(j->stream);
+	}
+	spread_step(j->stream);
 }
 
 void
@@ -256,7 +294,7 @@ jobs_advance(struct fetcher *f)
 static bool
 job_held_up(const struct job *j)
 {
-	return j->arrived || (j->t && j->full);
+	return j->arrived || (j->stream && j->full);
 }
 
 void

@@ -1,18 +1,63 @@
+#include "common/base/jitter.h"
 #include "worker-fetch/fetch/outcome.h"
 #include "worker-fetch/fetch/transfer_inner.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define RESUMES 50	  /* of one stream, each after new bytes */
 #define NO_SOCKET_TRIES 8 /* connections that were idle and turned out to be dead */
 
 /* ---- what the wire brings ---- */
 
+/* A part was asked for. */
+static bool
+ranged(const struct transfer *t)
+{
+	return t->from > 0 || t->rq.until > 0;
+}
+
 static bool
 wanted(const struct transfer *t)
 {
-	return t->head.status == 200 || (t->head.status == 206 && t->from > 0);
+	return t->head.status == 200 || (t->head.status == 206 && ranged(t));
+}
+
+/* It sends the whole body where a part was asked for: what we have is read once more and
+ * thrown away, within bounds. */
+static int
+check_whole(struct transfer *t)
+{
+	uint64_t expect = t->rq.expect;
+
+	if (t->rq.ranges_only) {
+		t->transient = true; /* it has sent parts of it before */
+		return err_set(&t->err, ERR_NETWORK,
+		    "the registry sends no parts of a blob any more");
+	}
+	t->skip = t->bytes;
+	t->until = expect;
+	t->rq.until = 0;
+	t->skipped += t->skip;
+	if (expect != UINT64_MAX && t->skipped > LIMIT_SKIPS * expect)
+		return err_set(&t->err, ERR_NETWORK,
+		    "the registry breaks off again and again and cannot go on in the "
+		    "middle");
+	if (t->url.tls && expect == UINT64_MAX && !t->head.has_length && !t->head.chunked)
+		return err_set(&t->err, ERR_NETWORK,
+		    "the registry's answer has no length: it could be cut on its way");
+	return response_check_length(&t->head, expect, t->rq.cap, &t->err);
+}
+
+static int
+check_part(struct transfer *t)
+{
+	const struct response *h = &t->head;
+
+	if (!h->has_range || h->range_first != t->bytes ||
+	    h->range_last + 1 != t->until || h->range_total != t->rq.expect)
+		return err_set(&t->err, ERR_CONTENT,
+		    "the registry sends another part of the blob than was asked for");
+	return response_check_length(h, t->until - t->bytes, t->rq.cap, &t->err);
 }
 
 /* The head has been seen whole; its body begins. Tells whether that is the body asked
@@ -20,22 +65,11 @@ wanted(const struct transfer *t)
 static int
 check_head(struct transfer *t)
 {
-	uint64_t expect = t->rq.expect;
+	int r = t->head.status == 200 ? check_whole(t) : check_part(t);
 
-	if (t->head.status == 200) {
-		t->skip = t->bytes; /* it begins again; what we have is thrown away */
-		if (t->url.tls && expect == UINT64_MAX && !t->head.has_length &&
-		    !t->head.chunked)
-			return err_set(&t->err, ERR_NETWORK,
-			    "the registry's answer has no length: it could be cut on its "
-			    "way");
-		return response_check_length(&t->head, expect, t->rq.cap, &t->err);
-	}
-	if (!t->head.has_range || t->head.range_first != t->bytes ||
-	    t->head.range_total != expect)
-		return err_set(&t->err, ERR_CONTENT,
-		    "the registry continues the transfer at another place than asked");
-	return response_check_length(&t->head, expect - t->bytes, t->rq.cap, &t->err);
+	if (r == 0 && *t->head.etag)
+		memcpy(t->etag, t->head.etag, sizeof(t->etag));
+	return r;
 }
 
 static bool
@@ -86,10 +120,11 @@ take_error_body(struct transfer *t, struct span s)
 static int
 check_size(struct transfer *t, size_t more)
 {
-	if (t->rq.expect != UINT64_MAX && t->bytes + more > t->rq.expect)
+	if (t->until != UINT64_MAX && t->bytes + more > t->until)
 		return err_set(&t->err, ERR_CONTENT,
-		    "the registry sends more than the %llu bytes that the manifest names",
-		    (unsigned long long)t->rq.expect);
+		    "the registry sends more than the %llu bytes that %s",
+		    (unsigned long long)t->until,
+		    t->until == t->rq.expect ? "the manifest names" : "were asked for");
 	if (t->bytes + more > t->rq.cap)
 		return err_set(&t->err, ERR_CONTENT,
 		    "the registry sends more than the %llu bytes allowed",
@@ -157,7 +192,7 @@ attempt_reset(struct transfer *t)
 	response_init(&t->head);
 	memset(&t->err, 0, sizeof(t->err));
 
-	t->paused = t->enough = false;
+	t->paused = t->enough = t->transient = false;
 	t->began = t->last = t->slow_since = now;
 	t->slow_bytes = t->skip = 0;
 	t->body_n = 0;
@@ -182,6 +217,8 @@ attempt_start(struct transfer *t)
 	    .authorization = t->authorization,
 	    .form = t->form,
 	    .from = t->from,
+	    .until = t->rq.until,
+	    .if_range = *t->etag ? t->etag : NULL,
 	    .arg = t,
 	};
 	t->call = wire_call_start(t->engine->wire, &spec);
@@ -201,6 +238,7 @@ transfer_finish(
 	    .body = span_of(t->body, t->body_n),
 	    .bytes = t->bytes,
 	    .err = &t->err,
+	    .transient = t->transient,
 	};
 
 	t->state = FINISHED;
@@ -210,11 +248,11 @@ transfer_finish(
 }
 
 static void
-again_in(struct transfer *t, int ms)
+again_in(struct transfer *t, uint64_t ms)
 {
 	attempt_release(t);
 	t->state = QUEUED;
-	t->not_before = now_ms() + (uint64_t)ms;
+	t->not_before = now_ms() + ms;
 }
 
 static void
@@ -234,7 +272,6 @@ redirected(struct transfer *t)
 		transfer_finish(t, TRANSFER_FAILED, NULL);
 	} else {
 		t->url = to;
-		t->tries = 0;
 		again_in(t, 0);
 	}
 }
@@ -244,14 +281,13 @@ static void
 answered(struct transfer *t)
 {
 	if (wanted(t)) {
-		bool unknown = t->rq.expect == UINT64_MAX;
-		if (unknown || t->bytes == t->rq.expect) {
+		if (t->until == UINT64_MAX || t->bytes == t->until) {
 			transfer_finish(t, TRANSFER_DONE, NULL);
 			return;
 		}
 		err_set(&t->err, ERR_CONTENT,
 		    "the registry sends %llu bytes where the manifest names %llu",
-		    (unsigned long long)t->bytes, (unsigned long long)t->rq.expect);
+		    (unsigned long long)t->bytes, (unsigned long long)t->until);
 	} else if (response_is_redirect(&t->head) && t->head.has_location) {
 		redirected(t);
 		return;
@@ -259,12 +295,7 @@ answered(struct transfer *t)
 		transfer_finish(t, TRANSFER_CHALLENGE, NULL);
 		return;
 	} else {
-		int ms =
-		    response_retry_ms(&t->head, ++t->tries, t->engine->origin.times.step);
-		if (ms >= 0) {
-			again_in(t, ms);
-			return;
-		}
+		t->transient = response_is_transient(&t->head);
 		outcome_status(&t->url, &t->head, span_of(t->body, t->body_n), &t->err);
 	}
 	transfer_finish(t, TRANSFER_FAILED, NULL);
@@ -273,21 +304,15 @@ answered(struct transfer *t)
 static void
 broken(struct transfer *t, enum wire_end how, const char *detail)
 {
-	static const struct response none;
-	bool resumable =
-	    t->rq.kind == TRANSFER_MEMORY || t->bytes == 0 || t->rq.expect != UINT64_MAX;
-	int ms = -1;
+	bool moved = t->rq.kind == TRANSFER_STREAM && t->bytes > t->from;
 
-	/* A stream that moved on may break off more often than that. */
-	if (t->rq.kind == TRANSFER_STREAM && t->bytes > t->from &&
-	    ++t->resumes <= RESUMES)
-		t->tries = 0;
-	if (how == WIRE_BROKEN && resumable)
-		ms = response_retry_ms(&none, ++t->tries, t->engine->origin.times.step);
-	if (ms >= 0) {
-		again_in(t, ms);
+	if (how == WIRE_BROKEN && moved && t->until != UINT64_MAX &&
+	    ++t->resumes <= LIMIT_RESUMES) {
+		again_in(t, jitter_ms(1, t->engine->origin.times.step, UINT32_MAX,
+				jitter_random()));
 		return;
 	}
+	t->transient = how == WIRE_BROKEN;
 	outcome_broken(&t->url, detail, how == WIRE_UNTRUSTED, &t->err);
 	transfer_finish(t, TRANSFER_FAILED, NULL);
 }

@@ -27,6 +27,7 @@ feed_open(struct feed *f)
 		return -EPROTO;
 	}
 	f->ring = RING_CLOSED;
+	f->from = m.feed_ring.from;
 	r = ring_attach(&f->ring, RING_PRODUCER, RING_BLOB, m.fds);
 	ipc_msg_release(&m);
 	if (r == 0)

@@ -18,6 +18,7 @@ struct feed {
 	enum feed_state state;
 	struct chan chan; /* of FEED_OPENING and later */
 	struct ring ring; /* of FEED_OPEN */
+	uint64_t from;	  /* bytes of the layer that hash has from others */
 	uint8_t *slot;	  /* reserved, or NULL */
 	size_t filled;	  /* bytes in it */
 };

@@ -112,12 +112,34 @@ job_authorization(struct job *j, char *basic, size_t cap, const char **value)
 
 /* ---- requests ---- */
 
+static bool
+job_runs(const struct job *j)
+{
+	return j->t || j->stream;
+}
+
+/* Where to begin is known. false: not yet, or there is nothing left to get. */
+static bool
+job_layer_ready(struct job *j)
+{
+	if (!j->resume)
+		return true;
+	job_claim(j);
+	if (j->feed.state != FEED_OPEN)
+		return false;
+	j->bytes = j->feed.from;
+	j->arrived = j->size && j->bytes >= j->size;
+	return !j->arrived;
+}
+
 static void
 job_start(struct job *j)
 {
 	char basic[6 + 4 * ((LIMIT_SECRET + 2) / 3) + 1];
 	const char *authorization;
 
+	if (j->kind == JOB_LAYER && !job_layer_ready(j))
+		return;
 	if (job_authorization(j, basic, sizeof(basic), &authorization) != READY)
 		return;
 	if (j->kind == JOB_TOKEN && !token_target(j)) {
@@ -134,13 +156,17 @@ job_start(struct job *j)
 	    .cap = j->kind == JOB_LAYER	  ? LIMIT_LAYER_HARD
 		   : j->kind == JOB_TOKEN ? LIMIT_TOKEN_BODY
 					  : LIMIT_DOCUMENT,
+	    .from = j->bytes,
 	    .sink = job_sink,
 	    .done = job_done,
 	    .arg = j,
 	};
-	j->t = transfer_start(j->fetcher->engine, &rq);
+	if (j->kind == JOB_LAYER)
+		j->stream = spread_start(j->fetcher->engine, &rq, j->fetcher->ranges);
+	else
+		j->t = transfer_start(j->fetcher->engine, &rq);
 	explicit_bzero(basic, sizeof(basic));
-	if (!j->t)
+	if (!job_runs(j))
 		job_fail(j, ERR_INTERNAL, "the request cannot be started");
 }
 
@@ -149,7 +175,7 @@ jobs_start(struct fetcher *f)
 {
 	for (struct job *j = f->jobs; j && f->dial_known; j = j->next) {
 		/* A token server's fetcher never gets to see the store. */
-		if (j->over || j->t || j->arrived ||
+		if (j->over || job_runs(j) || j->arrived ||
 		    (j->kind == JOB_DOCUMENT && !f->store.packet))
 			continue;
 		if (f->unusable.code)
@@ -216,6 +242,7 @@ job_get(struct fetcher *f, const struct msg_get *m)
 	j->token = m->token;
 	j->size = m->size;
 	j->auth = (unsigned)m->auth;
+	j->resume = m->resume && j->kind == JOB_LAYER;
 	j->accept = m->kind == FETCH_MANIFEST ? ACCEPT_MANIFEST : NULL;
 	j->target = get_target(f, m);
 	return j->target ? 0 : -ENOMEM;
@@ -254,6 +281,7 @@ jobs_sweep(struct fetcher *f, bool all)
 		}
 		*at = j->next;
 		f->n_jobs--;
+		spread_free(j->stream);
 		feed_release(&j->feed);
 		free(j->target);
 		if (j->form)

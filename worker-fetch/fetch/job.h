@@ -5,7 +5,7 @@
 #include "common/ipc/chan.h"
 #include "common/ipc/values.h"
 #include "worker-fetch/fetch/feed.h"
-#include "worker-fetch/fetch/transfer.h"
+#include "worker-fetch/fetch/spread.h"
 
 #define FETCH_TOKENS 254 /* of one fetcher's life */
 #define FETCH_JOBS 128	 /* at once */
@@ -24,13 +24,16 @@ struct job {
 	char *target, *form; /* form: what to POST, made when the secret is there */
 	struct span service, scope; /* JOB_TOKEN; inside `texts` */
 	char *texts;
-	struct transfer *t; /* NULL: waits for a secret, or has ended */
-	bool full;	    /* the transfer is paused for want of room */
-	bool arrived;	    /* the body is complete, the ring not yet open */
-	bool over;	    /* answered; to be freed */
-	uint64_t told;	    /* bytes of the last progress message */
-	uint64_t told_at;   /* loop_now() */
-	uint64_t bytes;	    /* given to the feed */
+	/* NULL: it waits for a secret or its ring, or has ended. */
+	struct transfer *t;
+	struct spread *stream; /* of JOB_LAYER; freed with the job */
+	bool resume;	  /* another has begun the layer: the ring says where to go on */
+	bool full;	  /* the stream is paused for want of room */
+	bool arrived;	  /* the body is complete, the ring not yet open */
+	bool over;	  /* answered; to be freed */
+	uint64_t told;	  /* bytes of the last progress message */
+	uint64_t told_at; /* loop_now() */
+	uint64_t bytes;	  /* of the layer, up to what the feed was given last */
 	struct feed feed;
 };
 
@@ -43,6 +46,8 @@ struct fetcher {
 	uint64_t pull, dials;
 	struct err unusable; /* why nothing can be asked of the origin; code 0 = it can */
 	char repository[LIMIT_REPOSITORY + 1];
+	unsigned ranges; /* connections that one layer may use */
+	unsigned claims; /* whose channel has not come yet */
 	bool secret_due; /* one was announced and has not come */
 	enum secret_kind secret_kind;
 	char *secret;
@@ -73,6 +78,9 @@ void jobs_progress(struct fetcher *f);
 
 /* Frees the answered ones, or all. */
 void jobs_sweep(struct fetcher *f, bool all);
+
+/* Asks for the layer's ring, if that was not done. */
+void job_claim(struct job *j);
 
 /* Ends a job with a reason that needs no place: the frontend names the origin. */
 void job_fail(struct job *j, enum err_class code, const char *text);

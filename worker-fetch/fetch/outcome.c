@@ -37,11 +37,7 @@ advice(const struct response *head, char dst[160])
 		    dst, 160, "; the name may be misspelt, or credentials are needed");
 		break;
 	case 429:
-		if (head->retry_after >= 0)
-			snprintf(dst, 160, "; the registry asks to wait %lld s",
-			    (long long)head->retry_after);
-		else
-			snprintf(dst, 160, "; too many requests: wait, or log in");
+		snprintf(dst, 160, "; too many requests: wait, or log in");
 		break;
 	case 404:
 		break;

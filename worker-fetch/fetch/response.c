@@ -1,12 +1,14 @@
 #include "worker-fetch/fetch/response.h"
 
+#include "worker-fetch/fetch/moment.h"
+
 #include <strings.h>
 
 void
 response_init(struct response *r)
 {
 	memset(r, 0, sizeof(*r));
-	r->retry_after = -1;
+	r->retry_after = r->retry_at = r->date = -1;
 }
 
 static int
@@ -145,10 +147,11 @@ take_range(struct response *r, struct span value, struct err *e)
 			return bad(e, "its Content-Range is not one range of bytes");
 		value = span_from(value, (size_t)(end - value.p) + (i < 2));
 	}
-	if (v[0] > v[1] || v[1] + 1 != v[2])
-		return bad(e, "its Content-Range does not reach the end");
+	if (v[0] > v[1] || v[1] >= v[2])
+		return bad(e, "its Content-Range is none within its own total");
 	r->has_range = true;
 	r->range_first = v[0];
+	r->range_last = v[1];
 	r->range_total = v[2];
 	return 0;
 }
@@ -165,11 +168,37 @@ take_digest(struct response *r, struct span value)
 	}
 }
 
-static int
-take_field(struct response *r, struct span name, struct span value, struct err *e)
+/* A weak one says nothing of bytes (RFC 9110 13.1.5). */
+static void
+take_etag(struct response *r, struct span value)
+{
+	*r->etag = 0;
+	if (value.n < 2 || value.n > LIMIT_ETAG || value.p[0] != '"' ||
+	    value.p[value.n - 1] != '"')
+		return;
+	for (size_t i = 1; i + 1 < value.n; i++) {
+		if (value.p[i] < 0x21 || value.p[i] > 0x7e || value.p[i] == '"')
+			return;
+	}
+	memcpy(r->etag, value.p, value.n);
+	r->etag[value.n] = 0;
+}
+
+static void
+take_retry_after(struct response *r, struct span value)
 {
 	uint64_t v;
 
+	r->retry_after = r->retry_at = -1;
+	if (number(value, &v))
+		r->retry_after = (int64_t)v;
+	else if (!moment_parse(value, &r->retry_at))
+		r->retry_at = -1;
+}
+
+static int
+take_field(struct response *r, struct span name, struct span value, struct err *e)
+{
 	if (name_is(name, "content-length"))
 		return take_length(r, value, e);
 	if (name_is(name, "transfer-encoding"))
@@ -184,8 +213,12 @@ take_field(struct response *r, struct span name, struct span value, struct err *
 		return take_location(r, value, e);
 	if (name_is(name, "docker-content-digest"))
 		take_digest(r, value);
-	else if (name_is(name, "retry-after") && number(value, &v))
-		r->retry_after = (int64_t)v;
+	else if (name_is(name, "retry-after"))
+		take_retry_after(r, value);
+	else if (name_is(name, "etag"))
+		take_etag(r, value);
+	else if (name_is(name, "date") && !moment_parse(value, &r->date))
+		r->date = -1;
 	if (name_is(name, "www-authenticate") && r->status == 401) {
 		r->challenged = true;
 		return challenge_add(&r->challenge, value, e);
@@ -265,17 +298,20 @@ response_check_length(
 	return 0;
 }
 
-int
-response_retry_ms(const struct response *r, unsigned tries, unsigned step_ms)
+bool
+response_is_transient(const struct response *r)
 {
-	if (tries > RETRY_TIMES || (r->status && r->status != 429 && r->status != 503))
-		return -1;
-	if (r->status && r->retry_after > RETRY_AFTER_MAX)
-		return -1;
-	if (r->status && r->retry_after >= 0)
-		return (int)r->retry_after * 1000;
-	/* 1, 4, 16 steps: a broken connection deserves a quick second try, a busy server
-	 * time. */
-	unsigned factor = r->status ? 5 : 1;
-	return (int)(step_ms * factor << (2 * (tries ? tries - 1 : 0)));
+	return r->status == 408 || r->status == 429 || r->status >= 500;
+}
+
+unsigned
+response_retry_after(const struct response *r, int64_t now)
+{
+	int64_t wait = r->retry_after;
+
+	if (wait < 0 && r->retry_at >= 0)
+		wait = r->retry_at - (r->date >= 0 ? r->date : now);
+	if (wait < 0)
+		return 0;
+	return wait > LIMIT_RETRY_AFTER_SAID ? LIMIT_RETRY_AFTER_SAID : (unsigned)wait;
 }

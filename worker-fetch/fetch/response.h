@@ -16,8 +16,10 @@ struct response {
 	bool challenged; /* there was a WWW-Authenticate */
 	bool has_location;
 	bool has_range;
-	uint64_t range_first, range_total; /* Content-Range: bytes first-*, total */
-	int64_t retry_after;		   /* seconds; -1 when absent or a date */
+	uint64_t range_first, range_last, range_total; /* Content-Range */
+	int64_t retry_after;	   /* seconds; -1 when there is none */
+	int64_t retry_at, date;	   /* seconds since 1970; -1 when there is none */
+	char etag[LIMIT_ETAG + 1]; /* a strong one with its quotes; else "" */
 	char media_type[LIMIT_MEDIA_TYPE +
 			1];	      /* lower case, without parameters; "" = none */
 	char location[LIMIT_URL + 1]; /* only of a redirect */
@@ -40,12 +42,12 @@ bool response_is_redirect(const struct response *r);
 int response_check_length(
     const struct response *r, uint64_t expect, uint64_t cap, struct err *e) MUST_CHECK;
 
-/* How long to wait before trying again after this head (status 0: the connection broke
- * first), with `tries` attempts made: milliseconds, or -1 to give up. Only broken
- * connections, 429 and 503 are tried again, at most 3 times, never later than
- * RETRY_AFTER_MAX. */
-#define RETRY_TIMES 3
-#define RETRY_AFTER_MAX 60 /* seconds */
-int response_retry_ms(const struct response *r, unsigned tries, unsigned step_ms);
+/* Whether the same request may do better later: 408, 429 and 5xx. */
+bool response_is_transient(const struct response *r);
+
+/* Seconds that Retry-After asks to wait, at most LIMIT_RETRY_AFTER_SAID; 0: it asks for
+ * nothing. A date counts from the answer's own Date, else from now (seconds since 1970).
+ */
+unsigned response_retry_after(const struct response *r, int64_t now);
 
 #endif

@@ -57,17 +57,18 @@ set_origin(struct fetcher *f, const struct msg_setup_fetch *m, const int fds[2])
 	f->origin.verify = m->verify;
 	f->pull = m->pull;
 	f->secret_due = m->secret;
+	f->ranges = (unsigned)m->ranges;
 	return 0;
 }
 
 static void
-answer_no_socket(struct fetcher *f, enum err_class code, struct span text)
+answer_no_socket(struct fetcher *f, enum err_class code, struct span text, bool transient)
 {
 	struct err e = {.code = code};
 
 	if (!span_to_str(text, e.text, sizeof(e.text)))
 		snprintf(e.text, sizeof(e.text), "no connection");
-	transfer_engine_no_socket(f->engine, &e);
+	transfer_engine_no_socket(f->engine, &e, transient);
 }
 
 static void
@@ -78,7 +79,7 @@ want_socket(void *arg)
 
 	if (!f->dial.packet || chan_send(&f->dial, &m) < 0)
 		answer_no_socket(
-		    f, ERR_INTERNAL, span_str("the room that dials is gone"));
+		    f, ERR_INTERNAL, span_str("the room that dials is gone"), false);
 }
 
 static int
@@ -181,8 +182,8 @@ on_dial(struct fetcher *f, struct ipc_msg *m)
 		transfer_engine_socket(f->engine, ipc_msg_take_fd(m, 0));
 		return 0;
 	case MSG_dial_failed:
-		answer_no_socket(
-		    f, (enum err_class)m->dial_failed.code, m->dial_failed.text);
+		answer_no_socket(f, (enum err_class)m->dial_failed.code,
+		    m->dial_failed.text, m->dial_failed.transient);
 		return 0;
 	default:
 		return -EPROTO;
@@ -243,7 +244,7 @@ drain_all(struct fetcher *f)
 	if (r == ROOM_DONE) { /* connections in use may still finish the work */
 		chan_release(&f->dial);
 		answer_no_socket(
-		    f, ERR_INTERNAL, span_str("the room that dials is gone"));
+		    f, ERR_INTERNAL, span_str("the room that dials is gone"), false);
 		r = 0;
 	}
 	return r;
@@ -270,7 +271,7 @@ poll_feeds(struct fetcher *f, struct pollfd *fds, size_t *n)
 	for (struct job *j = f->jobs; j && *n < POLLED; j = j->next) {
 		if (j->feed.state == FEED_OPENING)
 			poll_chan(fds, n, &j->feed.chan);
-		else if (j->feed.state != FEED_OPEN || !j->full || !j->t)
+		else if (j->feed.state != FEED_OPEN || !j->full || !j->stream)
 			continue;
 		else if (!ring_arm(&j->feed.ring))
 			sleep = false;
@@ -285,7 +286,7 @@ static void
 disarm_feeds(struct fetcher *f)
 {
 	for (struct job *j = f->jobs; j; j = j->next) {
-		if (j->feed.state == FEED_OPEN && j->full && j->t)
+		if (j->feed.state == FEED_OPEN && j->full && j->stream)
 			ring_disarm(&j->feed.ring);
 	}
 }

@@ -4,6 +4,7 @@
 #include "worker-fetch/fetch/trust.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define ASK_AGAIN_MS 5000
@@ -77,7 +78,8 @@ transfer_engine_socket(struct transfer_engine *en, int fd)
 /* ---- the engine's round ---- */
 
 void
-transfer_engine_no_socket(struct transfer_engine *en, const struct err *why)
+transfer_engine_no_socket(
+    struct transfer_engine *en, const struct err *why, bool transient)
 {
 	if (en->asked)
 		en->asked--;
@@ -90,6 +92,7 @@ transfer_engine_no_socket(struct transfer_engine *en, const struct err *why)
 		if (t->state != QUEUED)
 			continue;
 		t->err = *why;
+		t->transient = transient;
 		transfer_finish(t, TRANSFER_FAILED, NULL);
 	}
 }
@@ -155,15 +158,18 @@ give_up(struct transfer *t)
 	char place[OUTCOME_PLACE];
 
 	outcome_place(&t->url, place);
+	t->transient = true; /* silence: a connection that died, more often than not */
 	if (!t->head.complete)
 		err_set(&t->err, ERR_DEADLINE, "%s: no answer within %u s", place,
 		    times->first_byte / 1000);
 	else if (now_ms() - t->last >= times->stall)
 		err_set(&t->err, ERR_DEADLINE, "%s: not a byte for %u s", place,
 		    times->stall / 1000);
-	else
+	else {
+		t->transient = false;
 		err_set(&t->err, ERR_DEADLINE, "%s: fewer than %llu bytes in %u s", place,
 		    (unsigned long long)LIMIT_SLOW_BYTES, times->slow / 1000);
+	}
 	transfer_finish(t, TRANSFER_FAILED, NULL);
 }
 
@@ -234,6 +240,10 @@ transfer_start(struct transfer_engine *en, const struct transfer_request *rq)
 	t->authorization = rq->authorization ? strdup(rq->authorization) : NULL;
 	t->form = rq->form ? strdup(rq->form) : NULL;
 	response_init(&t->head);
+	t->bytes = rq->from;
+	t->until = rq->until ? rq->until : rq->expect;
+	if (rq->if_range)
+		snprintf(t->etag, sizeof(t->etag), "%s", rq->if_range);
 	if ((rq->accept && !t->accept) || (rq->authorization && !t->authorization) ||
 	    (rq->form && !t->form) ||
 	    url_set_target(&t->url, span_str(rq->target), &t->err) < 0) {
@@ -244,6 +254,12 @@ transfer_start(struct transfer_engine *en, const struct transfer_request *rq)
 		end = &(*end)->next;
 	*end = t;
 	return t;
+}
+
+const struct response *
+transfer_head(const struct transfer *t)
+{
+	return &t->head;
 }
 
 void

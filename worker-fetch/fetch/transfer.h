@@ -57,6 +57,7 @@ struct transfer_result {
 	struct span body; /* of TRANSFER_MEMORY */
 	uint64_t bytes;	  /* of the body */
 	const struct err *err;
+	bool transient; /* of TRANSFER_FAILED: the same may do better later */
 };
 
 struct transfer_request {
@@ -67,6 +68,13 @@ struct transfer_request {
 	const char *form; /* POST this application/x-www-form-urlencoded, or NULL */
 	uint64_t expect;  /* bytes of the body, UINT64_MAX = unknown */
 	uint64_t cap;	  /* most bytes of the body */
+	/* TRANSFER_STREAM with an `expect`: these bytes of it are wanted, until 0 = all
+	 * from there on. A server that sends the whole body is read from its beginning,
+	 * and all after `from` goes to the sink; with ranges_only it is an error instead.
+	 * if_range: an ETag of the same body, or NULL. */
+	uint64_t from, until;
+	bool ranges_only;
+	const char *if_range;
 	/* Takes all bytes (at most 16 KiB) and answers 0; 1 when it has no room now (call
 	 * transfer_resume later; the same bytes come again); negative ends the transfer.
 	 */
@@ -92,15 +100,20 @@ int transfer_engine_open(struct transfer_engine *en, const struct transfer_origi
 void transfer_engine_socket(struct transfer_engine *en, int fd);
 
 /* No socket can be had: every transfer that waits for one fails with this reason, except
- * those that a connection in use can serve later. */
-void transfer_engine_no_socket(struct transfer_engine *en, const struct err *why);
+ * those that a connection in use can serve later. transient: one may be had later. */
+void transfer_engine_no_socket(
+    struct transfer_engine *en, const struct err *why, bool transient);
 
 /* Queues an exchange. Strings are copied. A redirect to the same origin is followed, at
- * most LIMIT_REDIRECTS times; broken connections, 429 and 503 are tried again as
- * response_retry_ms says, a stream from where it broke off. NULL when memory is short or
- * the target is no path. */
+ * most LIMIT_REDIRECTS times. Tried again here is only a stream whose connection broke
+ * after it brought something new, from where it broke off, at most LIMIT_RESUMES times:
+ * when else to try again is decided where all pulls are known. NULL when memory is short
+ * or the target is no path. */
 struct transfer *transfer_start(
     struct transfer_engine *en, const struct transfer_request *rq);
+
+/* The head of the answer that is under way; its status is 0 before it is there. */
+const struct response *transfer_head(const struct transfer *t);
 
 /* The sink has room again. */
 void transfer_resume(struct transfer *t);

@@ -16,20 +16,24 @@ struct transfer {
 	struct transfer_request rq;
 	struct url url;
 	char *accept, *authorization, *form;
+	char etag[LIMIT_ETAG + 1]; /* of the body, where the server gave one */
 	enum transfer_state state;
 	uint64_t not_before; /* QUEUED: when to try (again) */
-	unsigned tries, resumes, starved_tries, hops;
+	unsigned resumes, starved_tries, hops;
 	/* of this attempt */
 	struct wire_call *call;
 	struct response head;
 	struct err err;
 	bool paused;
 	bool enough; /* the rest of an error's body is not wanted */
+	bool transient;
 	uint64_t began, last, slow_since, slow_bytes;
 	uint64_t from; /* bytes we had when it began */
 	uint64_t skip; /* of those, still to be thrown away */
 	/* of all attempts */
-	uint64_t bytes;
+	uint64_t bytes;	  /* of the body from its beginning, rq.from included */
+	uint64_t until;	  /* where it ends; UINT64_MAX = unknown */
+	uint64_t skipped; /* read for nothing */
 	uint8_t *body;
 	size_t body_n, body_cap;
 };

@@ -160,8 +160,14 @@ set_headers(struct wire_call *c, const struct wire_spec *spec)
 	    !add_header(c, "Accept-Encoding", "identity") ||
 	    (spec->authorization && !add_header(c, "Authorization", spec->authorization)))
 		return false;
-	snprintf(range, sizeof(range), "bytes=%llu-", (unsigned long long)spec->from);
-	if (spec->from && !add_header(c, "Range", range))
+	int n =
+	    snprintf(range, sizeof(range), "bytes=%llu-", (unsigned long long)spec->from);
+	if (spec->until)
+		snprintf(range + n, sizeof(range) - (size_t)n, "%llu",
+		    (unsigned long long)spec->until - 1);
+	if ((spec->from || spec->until) &&
+	    (!add_header(c, "Range", range) ||
+		(spec->if_range && !add_header(c, "If-Range", spec->if_range))))
 		return false;
 	return SET(CURLOPT_HTTPHEADER, c->headers);
 }

@@ -42,8 +42,10 @@ struct wire_spec {
 	const char *accept;  /* never NULL */
 	const char *authorization; /* or NULL */
 	const char *form;	   /* POST this, or NULL */
-	uint64_t from;		   /* ask for the bytes from here on; 0: no Range */
-	void *arg;		   /* of the events */
+	uint64_t from,
+	    until; /* ask for these bytes; until 0: to the end; both 0: no Range */
+	const char *if_range; /* the ETag under which a range is wanted, or NULL */
+	void *arg;	      /* of the events */
 };
 
 /* Initialises libcurl, before the sandbox. NULL with the reason. */

@@ -18,6 +18,7 @@ hash_init(struct hash *h, const struct hash_plan *plan, struct hash_rings *rings
 	h->blob.from = "fetch";
 	h->blob.to = plan->compressed ? "inflate" : "apply";
 	h->blob.limit = plan->size;
+	h->blob.patient = true;
 	if (!plan->compressed) {
 		if (plan->max_bytes < plan->size)
 			h->blob.limit = plan->max_bytes;
@@ -83,7 +84,9 @@ blob_over(const struct hash *h, struct err *e)
 static int
 step_blob(struct hash *h, struct err *e)
 {
-	int r = leg_step(&h->blob, e);
+	int r = h->lost ? LEG_IDLE : leg_step(&h->blob, e);
+
+	h->lost = h->lost || r == LEG_LOST;
 	return r == LEG_OVER ? blob_over(h, e) : r;
 }
 
@@ -132,7 +135,7 @@ hash_waits(struct hash *h, struct ring *waits[2])
 {
 	size_t n = 0;
 
-	if (!h->blob.ended)
+	if (!h->blob.ended && !h->lost)
 		waits[n++] = leg_waits(&h->blob);
 	if (h->plan.compressed && !h->tree.ended && !h->dry)
 		waits[n++] = leg_waits(&h->tree);

@@ -37,6 +37,7 @@ struct hash {
 	struct leg blob, tree; /* tree is unused without compression */
 	uint64_t granted;      /* of max_bytes, so far; counts only with compression */
 	bool dry;	       /* the tree stands still at what is granted */
+	bool lost; /* the feed gave up or died; clear it when rings->feed is another */
 };
 
 struct hash_result {
@@ -55,7 +56,8 @@ void hash_release(struct hash *h);
 
 /* Moves what can move now. HASH_MOVED, HASH_IDLE, HASH_DONE, or negative with *e; then
  * call hash_abort. A blob that is longer than planned, a tree beyond max_bytes or beyond
- * LIMIT_RATIO end here; a blob that is shorter does not: who asked compares. */
+ * LIMIT_RATIO end here; a blob that is shorter does not: who asked compares. With a feed
+ * that is lost the rest goes on; another may continue after the blob.bytes that came. */
 int hash_step(struct hash *h, struct err *e) MUST_CHECK;
 
 /* So much is granted from now on, in all; before the first call, max_bytes. */

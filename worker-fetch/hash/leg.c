@@ -102,6 +102,8 @@ leg_step(struct leg *l, struct err *e)
 		return LEG_MOVED;
 	if (r == -EAGAIN)
 		return LEG_IDLE;
+	if (l->patient && (r == RING_ABORTED || r == -EPIPE))
+		return LEG_LOST;
 	return r == RING_ENDED ? finish(l) : neighbour_failed(l->from, r, e);
 }
 

@@ -17,10 +17,12 @@ struct leg {
 	struct digest digest;
 	uint64_t bytes; /* published so far */
 	uint64_t limit; /* most bytes it may ever publish; its owner may raise it */
+	bool patient;	/* a neighbour `from` that gives up or dies may be followed by
+			   another */
 	bool ended;
 };
 
-enum { LEG_IDLE = 0, LEG_MOVED = 1, LEG_ENDED = 2, LEG_OVER = 3 };
+enum { LEG_IDLE = 0, LEG_MOVED = 1, LEG_ENDED = 2, LEG_OVER = 3, LEG_LOST = 4 };
 
 /* 0 or -ENOMEM. The rings stay the caller's; out may be NULL. */
 int leg_init(struct leg *l, struct ring *in, struct ring *out) MUST_CHECK;
@@ -28,8 +30,9 @@ void leg_release(struct leg *l);
 
 /* Moves at most one slot of the outgoing ring, without waiting. LEG_MOVED; LEG_IDLE: see
  * leg_waits; LEG_ENDED: everything moved and the end passed on (again at each further
- * call); LEG_OVER: the next byte would be the (limit + 1)th, and it was not passed on; or
- * negative with *e: a neighbour gave up, died or lied. */
+ * call); LEG_OVER: the next byte would be the (limit + 1)th, and it was not passed on;
+ * LEG_LOST: a patient leg's neighbour `from` is gone, what came of it stands; or negative
+ * with *e: a neighbour gave up, died or lied. */
 int leg_step(struct leg *l, struct err *e) MUST_CHECK;
 
 /* The ring that an idle leg waits for. */

@@ -13,6 +13,8 @@
 struct layer {
 	struct chan *control;
 	struct chan store, fetch, inflate, apply;
+	int next; /* channel to the fetcher that goes on once this one is lost, or -1 */
+	unsigned feeds;
 	uint64_t compression;
 	bool again; /* the applier feeds it */
 	struct hash_plan plan;
@@ -37,6 +39,19 @@ now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* Another fetcher. It may be here before the end of the one before is seen, and it may be
+ * a liar's: only the last one counts, and only when that end comes. */
+static int
+take_next(struct layer *r, struct ipc_msg *m)
+{
+	if (m->type != MSG_peer || m->peer.channel != CH_hash_fetch ||
+	    ++r->feeds > LIMIT_FEEDS)
+		return VIOLATED;
+	fd_close(&r->next);
+	r->next = ipc_msg_take_fd(m, 0);
+	return 0;
+}
+
 static int
 take_peer(struct layer *r)
 {
@@ -57,6 +72,11 @@ take_peer(struct layer *r)
 			 : kind == CH_hash_inflate ? &r->inflate
 			 : kind == CH_hash_apply   ? &r->apply
 						   : NULL;
+	if (kind == CH_hash_fetch && r->fetch.fd >= 0) {
+		e = take_next(r, &m);
+		ipc_msg_release(&m);
+		return e;
+	}
 	if (!c || c->fd >= 0) {
 		ipc_msg_release(&m);
 		return VIOLATED;
@@ -154,8 +174,10 @@ offer_rings(struct layer *r, struct err *err)
 		e = hash_init(&r->hash, &r->plan, &r->rings);
 	if (e == 0)
 		hash_grant(&r->hash, r->granted);
-	if (r->again)
+	if (r->again) {
 		r->hash.blob.from = "apply";
+		r->hash.blob.patient = false; /* there is no other applier */
+	}
 	return e < 0 ? err_errno(err, -e, "making the rings of a layer") : 0;
 }
 
@@ -170,6 +192,26 @@ tell_progress(struct layer *r)
 	    .uncompressed = r->plan.compressed ? r->hash.tree.bytes : r->hash.blob.bytes);
 	int e = chan_send(&r->store, &m);
 	(void)e; /* a store that is gone is seen in nap() */
+}
+
+/* The next fetcher gets a ring of its own and the number of bytes that came. One that is
+ * gone again is no loss: there may be another. */
+static int
+switch_feed(struct layer *r)
+{
+	struct ipc_msg feed = IPC_MSG(feed_ring, .from = r->hash.blob.bytes);
+
+	if (!r->hash.lost || r->next < 0)
+		return HASH_IDLE;
+	ring_close(&r->rings.feed);
+	r->rings.feed = RING_CLOSED;
+	chan_release(&r->fetch);
+	if (chan_init(&r->fetch, fd_steal(&r->next), CH_hash_fetch, ROOM_HASH,
+		ROOM_FETCH) < 0 ||
+	    offer(&r->fetch, &feed, &r->rings.feed, RING_CONSUMER, RING_BLOB) < 0)
+		return HASH_IDLE;
+	r->hash.lost = false;
+	return HASH_MOVED;
 }
 
 /* Not ahead of the need, which might be none: the answer can be the end of the pull. */
@@ -196,13 +238,16 @@ take_grant(struct layer *r, uint64_t granted)
 	return 0;
 }
 
-/* What the store, or the supervisor, says while a layer moves: a grant, or "stop". */
+/* What the store, or the supervisor, says while a layer moves: a grant, another fetcher,
+ * or "stop". */
 static int
-said(struct layer *r, const struct ipc_msg *m)
+said(struct layer *r, struct ipc_msg *m)
 {
 	switch (m->type) {
 	case MSG_hash_grant:
 		return take_grant(r, m->hash_grant.granted);
+	case MSG_peer:
+		return take_next(r, m);
 	case MSG_stop:
 		return LEFT;
 	default:
@@ -252,7 +297,8 @@ nap(struct layer *r, struct err *err)
 			    "no byte of the layer moved for %u s: %s is stuck",
 			    r->stall_seconds,
 			    r->asked ? "the grant of space for it"
-			    : waits[0] == &r->rings.feed && waits[n - 1] != &r->rings.tar
+			    : r->hash.lost || (waits[0] == &r->rings.feed &&
+						  waits[n - 1] != &r->rings.tar)
 				? "the registry or its fetcher"
 				: "unpacking it");
 		timeout = (int)(most - gone);
@@ -269,6 +315,8 @@ move(struct layer *r, struct err *err)
 	r->moved_at = r->told_at = now_ms();
 	for (;;) {
 		int e = hash_step(&r->hash, err);
+		if (e == HASH_IDLE)
+			e = switch_feed(r);
 		if (e >= 0 && ask_grant(r, err) < 0)
 			e = -EPIPE;
 		if (e < 0)
@@ -363,6 +411,7 @@ hash_room(struct chan *control, unsigned stall_seconds)
 	    .fetch.fd = -1,
 	    .inflate.fd = -1,
 	    .apply.fd = -1,
+	    .next = -1,
 	    .rings = {RING_CLOSED, RING_CLOSED, RING_CLOSED, RING_CLOSED}};
 	struct chan *chans[] = {&r.store, &r.fetch, &r.inflate, &r.apply};
 	struct ring *rings[] = {
@@ -375,5 +424,6 @@ hash_room(struct chan *control, unsigned stall_seconds)
 		chan_release(chans[i]);
 	for (size_t i = 0; i < ARRAY_LEN(rings); i++)
 		ring_close(rings[i]);
+	fd_close(&r.next);
 	return code;
 }

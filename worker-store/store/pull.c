@@ -368,6 +368,11 @@ pull_message(struct keeper *room, struct ipc_msg *m)
 	switch (m->type) {
 	case MSG_pull:
 		return pull_begin(room, &m->pull);
+	case MSG_again:
+		p = pull_find(room, m->again.pull);
+		if (p)
+			layer_again(p, m->again.index);
+		return 0;
 	case MSG_cancel:
 		p = pull_find(room, m->cancel.pull);
 		if (p)

@@ -36,6 +36,11 @@ struct pull_layer {
 	bool hash_only; /* it is there: its blob is fetched to be hashed, not applied */
 	bool proven;	/* this pull has hashed the blob to that DiffID */
 	bool hashed, applied, checked;
+	/* Its bytes were not what was asked for; from elsewhere they are to come again.
+	 */
+	bool wrong, again;
+	bool mismatch;		      /* the blob came whole, and is another */
+	bool doubtful;		      /* pull.reason is a word of its rooms */
 	bool more_bytes, more_inodes; /* its room waits for a grant */
 	uint64_t diff_size, applied_bytes;
 	uint32_t *uids, *gids;
@@ -126,6 +131,10 @@ void document_free(struct document *d);
 void pull_judge(struct pull *p, const uint8_t digest[DIGEST_BYTES]);
 
 /* pull_layers.c */
+/* The frontend's number of a layer's request. */
+#define LAYER_REQ(index) (UINT64_C(1) << 40 | (index))
+/* The frontend has it fetched from elsewhere. */
+void layer_again(struct pull *p, uint64_t index);
 /* Starts what may start; after each change of a layer, and when the janitor is ready. */
 void layers_step(struct pull *p);
 void layers_step_all(struct keeper *room); /* of every pull that is at its layers */

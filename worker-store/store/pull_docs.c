@@ -25,12 +25,28 @@ kind_text(enum document_kind kind)
 
 /* ---- one document: from where, and is it the one? ---- */
 
+/* It is still asked for: another fetcher may bring the right one. */
+static void
+document_wrong(struct pull *p, struct document *d, const char *why)
+{
+	char text[LIMIT_NAME + 300], want[DIGEST_TEXT + 1];
+	struct ipc_msg m = IPC_MSG(
+	    wrong, .pull = p->id, .req = p->doc_req, .code = ERR_CONTENT, .proven = 1);
+
+	snprintf(text, sizeof(text), "the %s of %s is not %s: %s", kind_text(d->kind),
+	    p->name, digest_print(d->digest, want), why);
+	free(ptr_steal(&d->bytes));
+	d->n = 0;
+	m.wrong.text = span_str(text);
+	port_send(&p->room->frontend, &m);
+}
+
 /* The parser's room gets the very memory that was hashed here. */
 static bool
 document_take(struct pull *p, struct document *d, int fd)
 {
 	uint8_t hash[DIGEST_BYTES];
-	char want[DIGEST_TEXT + 1];
+	char text[100];
 	size_t size = 0;
 
 	int r = fd_check_sealed(fd, LIMIT_DOCUMENT, &size);
@@ -44,16 +60,13 @@ document_take(struct pull *p, struct document *d, int fd)
 		return false;
 	}
 	if (d->known && memcmp(hash, d->digest, sizeof(hash)) != 0) {
-		pull_fail(p, ERR_CONTENT,
-		    "the %s of %s is not the one that was asked for: its bytes do not "
-		    "hash to %s",
-		    kind_text(d->kind), p->name, digest_print(d->digest, want));
+		document_wrong(p, d, "its bytes do not hash to what was asked for");
 		return false;
 	}
 	if (d->size && d->n != d->size) {
-		pull_fail(p, ERR_CONTENT,
-		    "the %s of %s has %zu bytes, not the %llu announced",
-		    kind_text(d->kind), p->name, d->n, (unsigned long long)d->size);
+		snprintf(text, sizeof(text), "it has %zu bytes, not the %llu announced",
+		    d->n, (unsigned long long)d->size);
+		document_wrong(p, d, text);
 		return false;
 	}
 	memcpy(d->digest, hash, sizeof(hash));

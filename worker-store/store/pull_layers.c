@@ -28,19 +28,51 @@ pull_progress(struct pull *p, size_t index, enum pull_stage stage, uint64_t byte
 
 /* ---- the end of its rooms ---- */
 
-/* A room that stops because a neighbour did says "internal": the neighbour's own reason,
- * or the frontend's, is on its way. */
+/* Bytes that are not the layer's, or not a layer: which of the two nobody knows before
+ * the last of them. Only the frontend knows whether another endpoint has better ones. */
 static void
-layer_failed(struct pull_layer *l, enum room who, uint64_t code, struct span text)
+layer_wrong(struct pull_layer *l, const char *text)
+{
+	struct pull *p = l->pull;
+	struct ipc_msg m = IPC_MSG(wrong, .pull = p->id, .req = LAYER_REQ(l->index),
+	    .code = ERR_CONTENT, .text = span_str(text), .proven = l->mismatch);
+
+	l->wrong = true;
+	if (l->doubtful) { /* what a room said that had to stop because of it */
+		p->reason = (struct err){0};
+		loop_timer_clear(&p->room->loop, &p->patience);
+	}
+	l->doubtful = false;
+	helper_kill(&l->hash);
+	helper_kill(&l->apply);
+	port_send(&p->room->frontend, &m);
+}
+
+/* A room that stops because a neighbour did says "internal": the neighbour's own reason,
+ * or the frontend's, is on its way. final: no other bytes would do. */
+static void
+layer_failed_so(struct pull_layer *l, uint64_t code, struct span text, bool final)
 {
 	char why[1024], full[1200];
 
 	snprintf(full, sizeof(full), "layer %u of %s: %s", l->index + 1, l->pull->name,
 	    text.n ? span_escape(text, why, sizeof(why)) : "its room gave no reason");
-	if (code == ERR_INTERNAL || code == ERR_OK)
+	if (l->wrong)
+		return; /* its rooms end one after the other */
+	if (code == ERR_INTERNAL || code == ERR_OK) {
+		l->doubtful = !l->pull->reason.code;
 		pull_fail_later(l->pull, full);
-	else
+	} else if (code == ERR_CONTENT && l->step == STEP_STARTED && !final) {
+		layer_wrong(l, full);
+	} else {
 		pull_fail(l->pull, (enum err_class)code, "%s", full);
+	}
+}
+
+static void
+layer_failed(struct pull_layer *l, enum room who, uint64_t code, struct span text)
+{
+	layer_failed_so(l, code, text, false);
 }
 
 static void
@@ -163,7 +195,7 @@ check_start(struct pull_layer *l)
 static void
 layer_ready(struct pull_layer *l)
 {
-	if (l->pull->ended || l->step != STEP_STARTED || l->hash.alive ||
+	if (l->wrong || l->pull->ended || l->step != STEP_STARTED || l->hash.alive ||
 	    l->apply.alive || l->inflate.alive)
 		return;
 	if (l->pull->reason.code)
@@ -178,9 +210,9 @@ layer_ready(struct pull_layer *l)
 		return;
 	}
 	if (l->applied_bytes != l->diff_size) {
-		layer_failed(l, ROOM_APPLY, ERR_CONTENT,
-		    span_str(
-			"its applier read another number of bytes than were hashed"));
+		layer_failed_so(l, ERR_CONTENT,
+		    span_str("its applier read another number of bytes than were hashed"),
+		    true);
 		return;
 	}
 	check_start(l);
@@ -202,6 +234,7 @@ on_hashed(struct pull_layer *l, const struct msg_hashed *m)
 	if (m->size != l->size || memcmp(m->digest, l->digest, sizeof(l->digest)) != 0) {
 		snprintf(text, sizeof(text), "its bytes do not hash to %s of %llu bytes",
 		    digest_print(l->digest, want), (unsigned long long)l->size);
+		l->mismatch = true;
 		layer_failed(l, ROOM_HASH, ERR_CONTENT, span_str(text));
 		return 0;
 	}
@@ -209,7 +242,7 @@ on_hashed(struct pull_layer *l, const struct msg_hashed *m)
 		snprintf(text, sizeof(text),
 		    "uncompressed it does not hash to the config's DiffID %s",
 		    digest_print(l->diff_id, want));
-		layer_failed(l, ROOM_HASH, ERR_CONTENT, span_str(text));
+		layer_failed_so(l, ERR_CONTENT, span_str(text), true);
 		return 0;
 	}
 	l->hashed = true;
@@ -438,16 +471,6 @@ layers_step(struct pull *p)
 		layers_share(p->room);
 }
 
-/* One that had to wait for another pull's layers goes on. */
-void
-layers_step_all(struct keeper *room)
-{
-	for (struct pull *p = room->pulls; p; p = p->next)
-		if (layers_may_step(p) && layers_done(p))
-			commit_begin(p);
-	layers_share(room);
-}
-
 static void
 layer_reset(struct pull_layer *l)
 {
@@ -455,7 +478,42 @@ layer_reset(struct pull_layer *l)
 	free(ptr_steal(&l->uids));
 	free(ptr_steal(&l->gids));
 	l->hashed = l->applied = l->checked = l->more_bytes = l->more_inodes = false;
+	l->wrong = l->again = l->mismatch = l->doubtful = false;
 	l->step = STEP_WAITING;
+}
+
+/* Its rooms are gone, and with them all that they made. */
+static void
+layer_renew(struct pull_layer *l)
+{
+	if (!l->again || l->hash.alive || l->inflate.alive || l->apply.alive)
+		return;
+	helper_drop(&l->hash);
+	helper_drop(&l->inflate);
+	helper_drop(&l->apply);
+	layer_reset(l);
+}
+
+/* One that had to wait for another pull's layers goes on. */
+void
+layers_step_all(struct keeper *room)
+{
+	for (struct pull *p = room->pulls; p; p = p->next)
+		for (size_t i = 0; i < p->n_layers && !p->ended; i++)
+			layer_renew(&p->layers[i]);
+	for (struct pull *p = room->pulls; p; p = p->next)
+		if (layers_may_step(p) && layers_done(p))
+			commit_begin(p);
+	layers_share(room);
+}
+
+void
+layer_again(struct pull *p, uint64_t index)
+{
+	if (index >= p->n_layers || !p->layers[index].wrong || p->ended)
+		return;
+	p->layers[index].again = true;
+	layers_step_all(p->room);
 }
 
 void
