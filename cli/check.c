@@ -89,6 +89,15 @@ command_filter(const struct args *a, struct image_filter *f, struct err *e)
 		   : 0;
 }
 
+static int
+check_flags(const struct args *a, struct err *e)
+{
+	if (a->flag[OPT_REFETCH] && !a->flag[OPT_REPAIR])
+		return err_set(e, ERR_USAGE,
+		    "--refetch changes the store: write --repair --refetch");
+	return 0;
+}
+
 int
 command_check(struct command *c, struct err *e)
 {
@@ -97,6 +106,8 @@ command_check(struct command *c, struct err *e)
 	struct platform platform;
 
 	int r = check_operands(a, e);
+	if (r == 0)
+		r = check_flags(a, e);
 	if (r == 0 && a->text[OPT_PLATFORM])
 		r = platform_parse(a->text[OPT_PLATFORM], &platform, e);
 	if (r == 0)

@@ -1,4 +1,4 @@
-/* ps and check: what only a service that lives on, or looks closely, can tell. */
+/* ps: what only a service that lives on can tell. */
 #include "cli/commands_local.h"
 #include "cli/text.h"
 #include "common/json/write.h"
@@ -93,38 +93,4 @@ command_ps(struct command *c)
 		return code;
 	jw_end(&w, ']');
 	return command_finish(c, &w, &t);
-}
-
-static int
-take_check(void *arg, struct ipc_msg *m, struct err *e)
-{
-	struct rows *r = arg;
-
-	if (m->type != MSG_cli_check_row || r->n++ == r->most)
-		return command_unexpected(m, e);
-	jw_object(r->w);
-	text_cell(r, "Id", m->cli_check_row.id);
-	text_cell(r, "Finding", m->cli_check_row.text);
-	jw_end(r->w, '}');
-	return 0;
-}
-
-/* The findings are the result, and printed whatever the end says. */
-int
-command_check_store(struct command *c)
-{
-	static const char *const names[] = {"ID", "FINDING"};
-	CLEANUP(jw_free) struct jw w = {0};
-	CLEANUP(table_release) struct table t;
-	struct rows r = {.w = &w, .t = &t, .most = LIMIT_STORE_RECORDS};
-	struct ipc_msg m = IPC_MSG(cli_check, .req = 0);
-
-	head(&t, names, ARRAY_LEN(names));
-	jw_array(&w);
-	int code = command_ask(c, &m, take_check, &r, 0);
-	jw_end(&w, ']');
-	if (r.n == 0 && !c->args->choice[OPT_FORMAT])
-		return code;
-	int printed = command_finish(c, &w, &t);
-	return code ? code : printed;
 }

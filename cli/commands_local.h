@@ -37,6 +37,10 @@ int command_status(struct command *c);
 int command_ps(struct command *c);
 int command_check_store(struct command *c);
 
+/* Has what a check found damaged of this image put again; returns the exit code so far.
+ */
+int command_mend(struct command *c, const char *name, int code);
+
 /* Prints the finished text or table, by --format; returns the exit code. */
 struct jw;
 struct table;

@@ -159,6 +159,22 @@ command_pull(struct command *c)
 }
 
 int
+command_mend(struct command *c, const char *name, int code)
+{
+	struct pulled p = {.c = c, .text = -1};
+	struct platform platform;
+	struct ipc_msg m;
+	struct err e = {0};
+
+	pull_request(c, name, PULL_MEND, &platform, &m);
+	progress_start(&c->session->progress, c->progress, c->session->err,
+	    span_str(name), loop_now());
+	int r = session_ask(c->session, &m, pull_answer, &p, &e);
+	c->session->progress.mode = PROGRESS_NONE;
+	return command_failed(c, r, &e, code);
+}
+
+int
 command_can_pull(struct command *c)
 {
 	const char *name = c->args->operands[0];

@@ -71,7 +71,7 @@ progress_mode(const struct args *a)
 	enum { AUTO, PLAIN, JSON, NONE };
 	const char *term = getenv("TERM");
 
-	if (a->command != CMD_PULL || a->flag[OPT_QUIET])
+	if ((a->command != CMD_PULL && a->command != CMD_CHECK) || a->flag[OPT_QUIET])
 		return PROGRESS_NONE;
 	switch (a->choice[OPT_PROGRESS]) {
 	case PLAIN:

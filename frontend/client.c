@@ -82,6 +82,8 @@ answer_row(struct query *q, struct ipc_msg *m)
 		BACK(removed, cli_removed)
 		BACK(fsinfo_row, cli_fsinfo_row)
 		BACK(check_row, cli_check_row)
+		BACK(check_fetch, cli_check_fetch)
+		BACK(check_progress, cli_check_progress)
 		BACK(status_row, cli_status_row)
 	default:
 		return;
@@ -203,18 +205,6 @@ client_pull(struct client *c, struct ipc_msg *m)
 	return 0;
 }
 
-static int
-client_cancel(struct client *c, struct ipc_msg *m)
-{
-	for (struct ask *a = c->asks; a; a = a->next) {
-		if (a->req == m->cli_cancel.req && a->waiter.pull) {
-			pull_cancel(&a->waiter);
-			break;
-		}
-	}
-	return 0;
-}
-
 /* ---- requests ---- */
 
 /* A new name is recorded only in its canonical form. */
@@ -260,8 +250,45 @@ PASS(cli_inspect, inspect, store)
 PASS(cli_remove, remove, store)
 PASS(cli_untag, untag, store)
 PASS(cli_fsinfo, fsinfo, store)
-PASS(cli_check, check_store, store)
 PASS(cli_status, status, control)
+
+static int
+client_check(struct client *c, struct ipc_msg *m)
+{
+	struct query *q = ask_query(c, m->cli_check.req);
+
+	if (!q)
+		return 0;
+	struct ask *a = q->arg;
+	a->check = true;
+	struct ipc_msg s = IPC_MSG(check_store, .req = q->id, .deep = m->cli_check.deep,
+	    .mend = m->cli_check.mend);
+	return port_send(&c->f->store, &s);
+}
+
+static void
+check_stop(const struct ask *a)
+{
+	struct ipc_msg s = IPC_MSG(check_cancel, .req = a->query->id);
+
+	if (a->check)
+		port_send(&a->client->f->store, &s);
+}
+
+static int
+client_cancel(struct client *c, struct ipc_msg *m)
+{
+	for (struct ask *a = c->asks; a; a = a->next) {
+		if (a->req != m->cli_cancel.req)
+			continue;
+		if (a->waiter.pull)
+			pull_cancel(&a->waiter);
+		else if (a->query)
+			check_stop(a);
+		break;
+	}
+	return 0;
+}
 
 static int
 client_ps(struct client *c, struct ipc_msg *m)
@@ -300,7 +327,7 @@ static const struct {
     {MSG_cli_tag, client_tag},
     {MSG_cli_untag, client_untag},
     {MSG_cli_fsinfo, client_fsinfo},
-    {MSG_cli_check, client_check_store},
+    {MSG_cli_check, client_check},
     {MSG_cli_status, client_status},
     {MSG_cli_ps, client_ps},
     {MSG_cli_resolve, client_resolve},
@@ -323,8 +350,10 @@ client_free(struct client *c)
 {
 	for (struct ask *a = c->asks, *next; a; a = next) {
 		next = a->next;
-		if (a->query)
+		if (a->query) {
+			check_stop(a);
 			query_forget(a->query);
+		}
 		pull_leave(&a->waiter);
 		ask_free(a);
 	}

@@ -20,6 +20,7 @@ struct ask {
 	struct client *client;
 	uint64_t req;
 	struct query *query;
+	bool check; /* goes on for long: the store is told when nobody wants it */
 	struct waiter waiter;
 	void *own; /* what else its answer needs; freed with it */
 };

@@ -118,6 +118,8 @@ query_answer(struct frontend *f, struct ipc_msg *m)
 		ROW(removed)
 		ROW(fsinfo_row)
 		ROW(check_row)
+		ROW(check_fetch)
+		ROW(check_progress)
 		ROW(status_row)
 	case MSG_done:
 		return query_end(f, m->done.req, m->done.code, m->done.text);

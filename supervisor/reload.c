@@ -113,7 +113,7 @@ rooms_tell(struct supervisor *s)
 	    .max_image = s->settings.max_image, .policy_file = span_str(s->policy.path),
 	    .pins = span_str(s->settings.pins), .max_layers = s->settings.max_layers,
 	    .max_layers_pull = s->settings.max_layers_pull,
-	    .durability = s->settings.durability);
+	    .durability = s->settings.durability, .check_rate = s->settings.check_rate);
 
 	memcpy(m.reload_store.policy, s->policy.sha256, sizeof(m.reload_store.policy));
 	if (s->store && s->store->ready)

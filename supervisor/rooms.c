@@ -270,6 +270,7 @@ room_start(struct supervisor *s, enum room room, enum sandbox_mode mode, uint64_
 	    .early = {.fd = -1},
 	    .ended = {.fd = -1}};
 	assert(r->profile);
+	s->host.hurry = s->settings.check_rate == 0;
 	if (sandbox_spawn(&s->host, r->profile, dir, &r->sandbox, e) < 0) {
 		free(r);
 		return NULL;

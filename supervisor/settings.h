@@ -40,6 +40,7 @@ struct settings {
 	char insecure[16385], plain_http[16385], unverified_tls[16385]; /* a line each */
 	uint64_t max_layer, max_image;
 	enum durability durability;
+	uint64_t check_rate; /* bytes a second; 0 = no limit */
 	uint64_t uid_base;
 	unsigned allow_degraded;
 	/* The daemon's. Paths of sockets; "" = none. */

@@ -11,14 +11,14 @@ static int
 setup_store(struct room_entry *r)
 {
 	struct supervisor *s = r->s;
-	struct ipc_msg m =
-	    IPC_MSG(setup_store, .graph_root = span_str(s->settings.graph_root),
-		.run_root = span_str(s->settings.run_root),
-		.max_layer = s->settings.max_layer, .max_image = s->settings.max_image,
-		.policy_file = span_str(s->policy.path), .sweep_only = s->sweeping,
-		.pins = span_str(s->settings.pins), .max_layers = s->settings.max_layers,
-		.max_layers_pull = s->settings.max_layers_pull,
-		.durability = s->settings.durability);
+	struct ipc_msg m = IPC_MSG(setup_store,
+	    .graph_root = span_str(s->settings.graph_root),
+	    .run_root = span_str(s->settings.run_root),
+	    .max_layer = s->settings.max_layer, .max_image = s->settings.max_image,
+	    .policy_file = span_str(s->policy.path), .sweep_only = s->sweeping,
+	    .pins = span_str(s->settings.pins), .max_layers = s->settings.max_layers,
+	    .max_layers_pull = s->settings.max_layers_pull,
+	    .durability = s->settings.durability, .check_rate = s->settings.check_rate);
 
 	memcpy(m.setup_store.policy, s->policy.sha256, sizeof(m.setup_store.policy));
 	int rc = port_send(&r->control, &m);

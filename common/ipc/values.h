@@ -22,7 +22,8 @@ enum fetch_kind { FETCH_MANIFEST = 0, FETCH_CONFIG = 1, FETCH_LAYER = 2 };
 /* TOP: whatever the name leads to, index or manifest. */
 enum document_kind { DOC_TOP = 0, DOC_MANIFEST = 1, DOC_CONFIG = 2 };
 enum compression { COMPRESSION_NONE = 0, COMPRESSION_GZIP = 2, COMPRESSION_ZSTD = 4 };
-/* VERDICT_ONLY: resolve and judge, store nothing (can-pull); REMOTE: inspect --remote. */
+/* VERDICT_ONLY: resolve and judge, store nothing (can-pull); REMOTE: inspect --remote;
+ * MEND: of an image that is there, puts again what a check found damaged, and no more. */
 enum pull_mode {
 	PULL_ALWAYS = 0,
 	PULL_MISSING = 1,
@@ -30,6 +31,18 @@ enum pull_mode {
 	PULL_NEWER = 3,
 	PULL_VERDICT_ONLY = 4,
 	PULL_REMOTE = 5,
+	PULL_MEND = 6,
+};
+/* What a check does with what it finds: nothing; all it can, removing what cannot be made
+ * good; the same, but what a registry has is left for a pull to put again. */
+enum check_mend { CHECK_ONLY = 0, CHECK_REPAIR = 1, CHECK_REFETCH = 2 };
+/* KEPT: in use, or pinned; WANTED: left for a pull. */
+enum check_state {
+	CHECK_DAMAGED = 0,
+	CHECK_MENDED = 1,
+	CHECK_REMOVED = 2,
+	CHECK_KEPT = 3,
+	CHECK_WANTED = 4,
 };
 enum layer_state {
 	LAYER_PRESENT = 0,

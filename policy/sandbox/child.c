@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <linux/ioprio.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -132,24 +131,16 @@ die_first(const struct profile *p)
 	close(fd);
 }
 
-/* Only what nobody else needs of processor and disk. Where sessions are scheduled as
- * groups the group's own rank counts; a kernel without that has no such file. */
-static int
-run_idle(const struct profile *p)
+/* Where sessions are scheduled as groups, the rank of the room's own group counts, not
+ * only its own (enter.c); a kernel without that has no such file. */
+static void
+yield_group(void)
 {
-	struct sched_param none = {0};
-
-	if (p->mode != SANDBOX_MODE_VERIFY)
-		return 0;
 	int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		(void)!write(fd, "19", 2);
-		close(fd);
-	}
-	if (sched_setscheduler(0, SCHED_IDLE, &none) < 0)
-		return -1;
-	return (int)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
-	    IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT);
+	if (fd < 0)
+		return;
+	(void)!write(fd, "19", 2);
+	close(fd);
 }
 
 void
@@ -175,8 +166,8 @@ child_run(const struct child *c)
 		give_up(control, p, "chdir");
 	umask(022);
 	die_first(p);
-	if (run_idle(p) < 0)
-		give_up(control, p, "idle priority");
+	if (c->idle)
+		yield_group();
 	if (place_fds(c, &control, &program) < 0)
 		give_up(control, p, "descriptors");
 	if (set_limits(p) < 0)

@@ -9,6 +9,7 @@
 struct child {
 	const struct profile *profile;
 	unsigned namespaces; /* in effect: enum profile_namespace */
+	bool idle;	     /* at idle priority */
 	int program;
 	int null;
 	int net_host;

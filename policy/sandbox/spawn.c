@@ -101,6 +101,12 @@ clone_tree(const struct sandbox_host *h, const struct profile *p, int dir, struc
 	return fd_steal(&tree);
 }
 
+static bool
+is_idle(const struct sandbox_host *h, const struct profile *p)
+{
+	return p->mode == SANDBOX_MODE_VERIFY && !h->hurry;
+}
+
 static int
 make_ticket(
     const struct sandbox_host *h, const struct profile *p, uid_t uid, struct err *e)
@@ -119,6 +125,7 @@ make_ticket(
 	    .dies = p->dies_with_supervisor,
 	    .degraded = h->degraded,
 	    .caps = profile_caps(p),
+	    .idle = is_idle(h, p),
 	};
 	CLEANUP(free_ptr) struct filter *own = NULL;
 	const struct filter *f = h->filter[row_of(p)];
@@ -262,6 +269,7 @@ spawn_as(struct sandbox_host *h, const struct profile *p, int dir, uid_t uid,
 	struct child c = {
 	    .profile = p,
 	    .namespaces = namespaces_of(h, p),
+	    .idle = is_idle(h, p),
 	    .program = h->program[p->room],
 	    .null = h->null,
 	    .net_host = h->net_host,
@@ -292,6 +300,7 @@ sandbox_spawn(struct sandbox_host *h, const struct profile *p, int dir,
 	if (r < 0 || (r = uids_take(&h->uids, &uid, e)) < 0)
 		return r;
 	out->uid = uid;
+	out->idle = is_idle(h, p);
 	r = spawn_as(h, p, dir, uid, out, e);
 	if (r < 0) {
 		uids_give(&h->uids, uid);

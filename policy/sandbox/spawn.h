@@ -26,6 +26,7 @@ struct sandbox_host {
 	uint64_t graph_device;
 	struct filter *filter[SANDBOX_ROWS];
 	unsigned live[SANDBOX_ROWS];
+	bool hurry; /* rows of mode VERIFY run at normal priority */
 	struct sandbox_rate {
 		uint64_t second;
 		unsigned starts;
@@ -62,6 +63,7 @@ struct sandbox_room {
 	int pidfd;   /* readable when it has ended; waitid(P_PIDFD) reaps it */
 	int control; /* our end of its control channel, non-blocking, close-on-exec */
 	uid_t uid;
+	bool idle; /* at idle priority */
 };
 
 /* Starts a room by its row. dir: for apply's rows the directory that becomes the room's

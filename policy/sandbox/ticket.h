@@ -22,7 +22,7 @@ struct ticket {
 	uint32_t degraded;     /* bits of enum sandbox_degraded */
 	uint64_t caps;
 	uint32_t nfilter; /* bytes of the filter that follow; 0: none */
-	uint32_t unused;
+	uint32_t idle;	  /* 1: run at idle priority */
 };
 
 /* A room that cannot put its sandbox on says why in one packet on its control channel,

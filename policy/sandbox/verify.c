@@ -113,8 +113,7 @@ sandbox_verify(
 		r = status_read_bounds(h, room->pid, &s);
 	if (r < 0)
 		return err_errno(e, -r, "reading /proc of room %s", room->profile->name);
-	if (room->profile->mode == SANDBOX_MODE_VERIFY &&
-	    sched_getscheduler(room->pid) != SCHED_IDLE)
+	if (room->idle && sched_getscheduler(room->pid) != SCHED_IDLE)
 		return differs(e, room->profile, "priority");
 	return status_compare(&s, room->profile, room->uid, h->degraded, own.filters, e);
 }

@@ -12,12 +12,12 @@ struct found {
 };
 
 static void
-take_finding(void *arg, struct span id, const char *text)
+take_finding(void *arg, const struct damage *d, const char *text)
 {
 	struct found *f = arg;
 
 	f->n++;
-	if (!span_to_str(id, f->id, sizeof(f->id)))
+	if (!span_to_str(d->id, f->id, sizeof(f->id)))
 		f->id[0] = 0;
 	snprintf(f->text, sizeof(f->text), "%s", text);
 }

@@ -65,7 +65,9 @@ killed(struct fixture *f, struct image *im, const char *id, int k)
 static void
 sweep(struct fixture *f)
 {
-	if (store_sweep(&f->s, &f->h, &f->e) < 0)
+	struct swept swept = {0};
+
+	if (store_sweep(&f->s, &f->h, &swept, &f->e) < 0)
 		fail_msg("%s", f->e.text);
 }
 

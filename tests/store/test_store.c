@@ -420,11 +420,12 @@ test_sweep(void **state)
 	const char *id =
 	    "00000000000000000000000000000000000000000000000000000000000000aa";
 	char name[STAGING_NAME + 1];
+	struct swept swept = {0};
 
 	assert_int_equal(store_open(&other, f->graph, f->run, -1, &f->e), 0);
 	assert_int_equal(store_layer_staging_new(&other, &l, &f->e), 0);
 	memcpy(name, other.name, sizeof(name));
-	assert_int_equal(store_sweep(&f->s, &f->h, &f->e), 0);
+	assert_int_equal(store_sweep(&f->s, &f->h, &swept, &f->e), 0);
 	assert_false(store_trash_full(&f->s));
 	sh(f, 0,
 	    "mkdir -p @D/G/overlay/%s/diff @D/G/overlay-images/%s && printf "
@@ -434,8 +435,12 @@ test_sweep(void **state)
 	    id, id, id, id, id, id, name);
 	close(other.lock); /* dies */
 	other.lock = -1;
-	assert_int_equal(store_sweep(&f->s, &f->h, &f->e), 0);
+	assert_int_equal(store_sweep(&f->s, &f->h, &swept, &f->e), 0);
 	assert_int_equal(f->h.want, 0); /* nothing stays locked */
+	assert_int_equal(swept.stores, 1);
+	assert_int_equal(swept.layers, 1);
+	assert_int_equal(swept.images, 1);
+	assert_int_equal(swept.n_published, 0);
 	assert_true(store_trash_full(&f->s));
 	char *out =
 	    sh(f, 0, "ls @D/G/bulkhead @D/G/overlay @D/G/overlay/l @D/G/overlay-images");
@@ -454,6 +459,7 @@ test_sweep_spares_records(void **state)
 	struct image a;
 	struct commit_result res;
 	char base[ID_HEX + 1];
+	struct swept swept = {0};
 
 	commit(f, &a, "a", 1, "docker.io/library/foo:a", &res);
 	assert_int_equal(layer_id(NULL, a.layers[0].diff_id, base), 0);
@@ -463,7 +469,11 @@ test_sweep_spares_records(void **state)
 	    "&& "
 	    "printf 'L %s\\nI %s\\n' > $d/journal",
 	    base, res.id);
-	assert_int_equal(store_sweep(&f->s, &f->h, &f->e), 0);
+	assert_int_equal(store_sweep(&f->s, &f->h, &swept, &f->e), 0);
+	assert_int_equal(swept.layers + swept.images, 0);
+	assert_int_equal(swept.n_published, 2);
+	assert_string_equal(swept.published[0], base);
+	assert_string_equal(swept.published[1], res.id);
 	assert_null(
 	    strstr(sh(f, 0, "ls @D/G/bulkhead"), "00000000000000000000000000000000"));
 	sh(f, 0, "skopeo copy --policy @D/policy.json @Sfoo:a oci:@D/out:a 2>&1");

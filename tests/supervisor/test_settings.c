@@ -87,6 +87,7 @@ test_defaults(void **state)
 	assert_int_equal(s.max_layers, 6);
 	assert_int_equal(s.max_layers_pull, 3);
 	assert_int_equal(s.durability, DURABILITY_FULL);
+	assert_int_equal(s.check_rate, MiB(64));
 	assert_int_equal(s.progress_seconds, 0);
 	assert_int_equal(s.retries, 3);
 	assert_int_equal(s.retry_after, 60);

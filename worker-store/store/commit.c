@@ -106,7 +106,8 @@ struct commit {
 	struct commit_staged *docs;
 	struct view v;
 	struct table containers[4], mounts;
-	bool is_new[LIMIT_LAYERS]; /* placed by this commit */
+	bool is_new[LIMIT_LAYERS];   /* placed by this commit */
+	bool replaced[LIMIT_LAYERS]; /* likewise, where a damaged one was */
 	bool layers_changed;
 	char ids[LIMIT_LAYERS][ID_HEX + 1];
 	struct err *e;
@@ -235,6 +236,35 @@ add_layer(struct commit *c, size_t i)
 	return table_put(&c->v.layers, NULL, &text, c->e);
 }
 
+/* Whoever has it mounted, or runs on it, would see the tree change below. */
+static bool
+layer_in_use(struct commit *c, struct span id)
+{
+	for (size_t i = 0; i < c->mounts.n; i++)
+		if (c->mounts.rec[i].count > 0 &&
+		    view_lies_on(&c->v, c->mounts.rec[i].id, id))
+			return true;
+	for (size_t t = 0; t < ARRAY_LEN(c->containers); t++)
+		for (size_t i = 0; i < c->containers[t].n; i++)
+			if (view_lies_on(&c->v, c->containers[t].rec[i].layer, id))
+				return true;
+	return false;
+}
+
+/* One that is in use stays, damaged as it is. */
+static int
+replace_layer(struct commit *c, size_t i, struct record *r)
+{
+	if (!layer_in_use(c, r->id)) {
+		int res = layer_swap(c->s, c->ids[i], i ? c->ids[i - 1] : NULL,
+		    &c->v.layers, c->rq->layers[i].staged, c->e);
+		if (res < 0)
+			return res;
+		c->layers_changed = c->replaced[i] = true;
+	}
+	return reuse_layer(c, i, r);
+}
+
 /* 1: a layer that was to be reused has gone. */
 static int
 commit_layers(struct commit *c)
@@ -246,7 +276,9 @@ commit_layers(struct commit *c)
 		if (!r && table_find(&c->v.volatile_layers, id))
 			return err_set(c->e, ERR_CONTENT,
 			    "layer %.12s of the store is a container's", c->ids[i]);
-		if (r)
+		if (r && c->rq->mend && c->rq->layers[i].staged)
+			res = replace_layer(c, i, r);
+		else if (r)
 			res = reuse_layer(c, i, r);
 		else if (c->rq->layers[i].staged)
 			res = add_layer(c, i);
@@ -342,7 +374,8 @@ look_whole(struct commit *c, struct view *v, const struct image_plan *p,
     struct commit_result *res)
 {
 	struct record *image = table_find(&v->images, span_str(p->id));
-	if (!image || !names_have(image->names, span_str(c->rq->name)) ||
+	if (!image ||
+	    (!c->rq->mend && !names_have(image->names, span_str(c->rq->name))) ||
 	    !span_eq(image->layer, span_str(p->layer)) ||
 	    !image_manifest_digest(image, res->manifest))
 		return err_set(
@@ -379,7 +412,7 @@ commit_image(struct commit *c, struct image_plan *p, bool *changed)
 	struct record *old = table_find(images, span_str(p->id));
 
 	int r = image_record(&text, p, c->rq, old, changed, c->e);
-	if (r == 0)
+	if (r == 0 && !(old && c->rq->mend))
 		r = images_drop_name(images, old, c->rq->name, c->e);
 	if (r < 0)
 		return r;
@@ -478,6 +511,7 @@ store_commit(struct store *s, const struct hold *h, const struct commit_request 
 	FAILPOINT(COMMIT_READ);
 	for (size_t i = 0; i < rq->n_layers; i++)
 		res->new_layers += c.is_new[i];
+	memcpy(res->replaced, c.replaced, sizeof(res->replaced));
 	if (r == 0) {
 		journal_end(s, true);
 		FAILPOINT(JOURNAL_EMPTIED);

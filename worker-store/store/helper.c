@@ -91,6 +91,17 @@ helper_want(struct keeper *room, struct helper *h, enum room kind, uint64_t pull
 }
 
 void
+helper_want_rehash(struct keeper *room, struct helper *h, uint64_t pull, uint64_t token,
+    const struct helper_ops *ops)
+{
+	struct ipc_msg m =
+	    IPC_MSG(want, .room = ROOM_HASH, .pull = pull, .token = token, .again = 1);
+
+	helper_new(room, h, ROOM_HASH, pull, token, ops);
+	port_send(&room->control, &m);
+}
+
+void
 helper_want_apply(struct keeper *room, struct helper *h, enum apply_mode mode,
     uint64_t pull, uint64_t token, int dir, const struct helper_ops *ops)
 {

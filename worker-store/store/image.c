@@ -102,6 +102,19 @@ image_item_size(const struct record *image, const char *key, int64_t *size)
 	return false;
 }
 
+bool
+image_item_digest(
+    const struct record *image, const char *key, uint8_t digest[DIGEST_BYTES])
+{
+	struct json_iter it = json_iter(image->digests);
+	struct span k, v;
+
+	while (json_next_member(&it, &k, &v))
+		if (json_string_is(k, span_str(key)))
+			return digest_parse(json_plain(v), digest) == 0;
+	return false;
+}
+
 size_t
 image_manifests(struct span keys)
 {
@@ -135,7 +148,8 @@ item_stays(const struct image_plan *p, const struct item *it)
 	FD_AUTO fd = -1;
 	uint64_t size;
 
-	if (!p->old || store_item_open(p->store, p->old, it->key, &fd, &size, NULL) < 0)
+	if (!p->old || p->mend ||
+	    store_item_open(p->store, p->old, it->key, &fd, &size, NULL) < 0)
 		return false;
 	if (json_string_is(member(p->old->digests, it->key), span_str(it->digest)) &&
 	    size == it->bytes.n)
@@ -213,7 +227,7 @@ int
 image_plan(struct image_plan *p, const struct store *s, const struct commit_request *rq,
     const struct record *old, struct err *e)
 {
-	*p = (struct image_plan){.store = s, .old = old};
+	*p = (struct image_plan){.store = s, .old = old, .mend = rq->mend};
 	hex_encode(rq->config_digest, 32, p->id);
 	for (size_t i = 0; i < rq->n_layers; i++) {
 		char id[ID_HEX + 1];
@@ -384,7 +398,7 @@ image_record(struct buf *out, const struct image_plan *p, const struct commit_re
 	CLEANUP(item_members_free) struct item_members items = {0};
 	CLEANUP(head_free) struct head h = {0};
 	CLEANUP(buf_free) struct buf name = {0};
-	bool named = old && names_have(old->names, span_str(rq->name));
+	bool named = old && (rq->mend || names_have(old->names, span_str(rq->name)));
 
 	*changed = !named || p->n || p->replace;
 	if (!*changed) {

@@ -18,6 +18,7 @@ struct image_plan {
 	struct item items[8];
 	size_t n;     /* those that the image does not have yet */
 	bool replace; /* `digest`, `metadata` and the verified mark are (re)written */
+	bool mend;    /* nothing that is there stays */
 	struct buf signatures; /* all of them, concatenated */
 	struct buf metadata;
 };
@@ -48,6 +49,10 @@ int images_drop_name(struct table *images, const struct record *keep, const char
 
 /* The recorded size of an item; false when there is none. */
 bool image_item_size(const struct record *image, const char *key, int64_t *size);
+
+/* The recorded digest of an item; false when there is none, or of another algorithm. */
+bool image_item_digest(
+    const struct record *image, const char *key, uint8_t digest[DIGEST_BYTES]);
 
 /* Keys of an image that start with "manifest-". */
 size_t image_manifests(struct span keys);

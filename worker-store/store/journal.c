@@ -39,7 +39,15 @@ struct settling {
 	struct view *v;
 	char (*layers)[ID_HEX + 1]; /* those that have a record */
 	size_t n;
+	struct swept *out;
 };
+
+static void
+note_published(struct swept *out, const char *id)
+{
+	if (out->n_published < SWEPT_MAX)
+		memcpy(out->published[out->n_published++], id, ID_HEX + 1);
+}
 
 /* The key that a file of this name would hold is looked for, whatever its spelling in the
  * record. */
@@ -73,8 +81,11 @@ settle_image(struct settling *t, const char *id)
 {
 	struct record *image = table_find(&t->v->images, span_str(id));
 
-	if (image)
+	if (image) {
+		note_published(t->out, id);
 		return settle_items(t->s, image, id);
+	}
+	t->out->images += dir_has(t->s->images, id) == 1;
 	summary_remove(t->s, id);
 	return trash_put(t->s, t->s->images, id);
 }
@@ -84,8 +95,11 @@ settle_layer(struct settling *t, const char *id)
 {
 	if (table_find(&t->v->volatile_layers, span_str(id)))
 		return 0;
-	if (!table_find(&t->v->layers, span_str(id)))
+	if (!table_find(&t->v->layers, span_str(id))) {
+		t->out->layers += dir_has(t->s->overlay, id) == 1;
 		return layer_unplace(t->s, id);
+	}
+	note_published(t->out, id);
 	memcpy(t->layers[t->n++], id, ID_HEX + 1);
 	return 0;
 }
@@ -103,11 +117,11 @@ settle_line(struct settling *t, struct span line)
 
 int
 journal_settle(struct store *s, const struct hold *h, struct view *v, struct span text,
-    bool *stale, struct err *e)
+    bool *stale, struct swept *out, struct err *e)
 {
 	CLEANUP(free_ptr)
 	char(*layers)[ID_HEX + 1] = calloc(text.n / (2 + ID_HEX) + 1, sizeof(*layers));
-	struct settling t = {s, v, layers, 0};
+	struct settling t = {s, v, layers, 0, out};
 
 	if (!layers)
 		return err_errno(e, ENOMEM, "a journal");

@@ -19,8 +19,8 @@ void journal_end(struct store *s, bool done);
 /* Settles a dead process's journal, under HOLD_COMMIT: an image without a record has no
  * documents and no summary, one with a record has no others than this names; a layer
  * without a record has nothing on disk, one that nothing needs has no record. v: the
- * records of now; *stale: they have changed since. 0 or negative. */
+ * records of now; *stale: they have changed since. out: what was done. 0 or negative. */
 int journal_settle(struct store *s, const struct hold *h, struct view *v,
-    struct span text, bool *stale, struct err *e) MUST_CHECK;
+    struct span text, bool *stale, struct swept *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -45,6 +45,9 @@ struct helper {
 /* Asks for the room. arg: compression, for a hash room. */
 void helper_want(struct keeper *room, struct helper *h, enum room kind, uint64_t pull,
     uint64_t token, unsigned arg, const struct helper_ops *ops);
+/* The same for a hash room that an apply room in mode APPLY_VERIFY feeds. */
+void helper_want_rehash(struct keeper *room, struct helper *h, uint64_t pull,
+    uint64_t token, const struct helper_ops *ops);
 /* The same for an apply room in a mode, on a directory (kept by the caller). */
 void helper_want_apply(struct keeper *room, struct helper *h, enum apply_mode mode,
     uint64_t pull, uint64_t token, int dir, const struct helper_ops *ops);
@@ -122,7 +125,10 @@ struct keeper {
 	struct describer *describer; /* describe.c; likewise */
 	struct watch *watch;	     /* watch.c; NULL until somebody asks */
 	struct check *checks;	     /* check.c; those that run */
-	int inotify;		     /* watch_prepare's, or -1 */
+	uint64_t check_rate;	     /* bytes a second, of a deep one; 0 = any */
+	char (*wanted)[ID_HEX + 1];  /* check.c: what pulls are to put again */
+	size_t n_wanted;
+	int inotify;	    /* watch_prepare's, or -1 */
 	uint64_t ended[64]; /* pulls that are over: late messages for them mean nothing */
 	unsigned n_ended;
 };

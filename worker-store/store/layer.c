@@ -131,7 +131,19 @@ fresh_file(int at, const char *name, struct span text)
 	return file_new(at, name, 0644, text);
 }
 
-/* Everything beside `diff`; made again from nothing when a commit is tried again. */
+static int
+link_fresh(const struct store *s, char link[LINK_LEN + 1])
+{
+	int r;
+
+	do {
+		r = link_id_new(link);
+	} while (r == 0 && dir_has(s->links, link) == 1);
+	return r;
+}
+
+/* Everything beside `diff`; made again from nothing when a commit is tried again. link ""
+ * = a new one. */
 static int
 dress(struct store *s, const char *parent, struct staged *l, char link[LINK_LEN + 1],
     struct err *e)
@@ -143,9 +155,8 @@ dress(struct store *s, const char *parent, struct staged *l, char link[LINK_LEN 
 		r = make_lower(s, parent, &lower, e);
 	if (r < 0)
 		return r;
-	do {
-		r = link_id_new(link);
-	} while (r == 0 && dir_has(s->links, link) == 1);
+	if (!link[0])
+		r = link_fresh(s, link);
 	if (r == 0)
 		r = fresh_file(l->dir, "link", span_str(link));
 	if (r == 0 && parent)
@@ -198,7 +209,7 @@ int
 layer_place(
     struct store *s, const char *id, const char *parent, struct staged *l, struct err *e)
 {
-	char link[LINK_LEN + 1];
+	char link[LINK_LEN + 1] = "";
 
 	int r = check_split(l, e);
 	if (r == 0)
@@ -256,6 +267,146 @@ layer_unplace(struct store *s, const char *id)
 	if (r == 0)
 		r = trash_put(s, s->layers, id);
 	return r;
+}
+
+/* ---- mending ---- */
+
+static bool
+link_leads(const struct store *s, const char *link, const char *id)
+{
+	char target[ID_HEX + 16], want[ID_HEX + 16];
+
+	snprintf(want, sizeof(want), "../%s/diff", id);
+	ssize_t n = readlinkat(s->links, link, target, sizeof(target));
+	return n == (ssize_t)strlen(want) && memcmp(target, want, (size_t)n) == 0;
+}
+
+/* What the layers above call it: the first of their lowers. */
+static bool
+link_of_children(const struct store *s, const char *id, const struct table *layers,
+    char link[LINK_LEN + 1])
+{
+	char lower[LOWER_TEXT], child[ID_HEX + 1];
+
+	for (size_t i = 0; i < layers->n; i++) {
+		const struct record *l = &layers->rec[i];
+		if (!span_is(l->parent, id) || !id_is(l->id) ||
+		    !span_to_str(l->id, child, sizeof(child)) ||
+		    read_lower(s, child, lower) < LOWER_ENTRY - 1)
+			continue;
+		memcpy(link, lower + 2, LINK_LEN);
+		link[LINK_LEN] = 0;
+		return link_leads(s, link, id) || dir_has(s->links, link) == 0;
+	}
+	return false;
+}
+
+static bool
+link_of_links(const struct store *s, const char *id, char link[LINK_LEN + 1])
+{
+	CLEANUP(dir_list_end) DIR *d = dir_list(s->links, ".");
+
+	for (struct dirent *de; d && (de = readdir(d));) {
+		if (!link_id_is(span_str(de->d_name)) || !link_leads(s, de->d_name, id))
+			continue;
+		memcpy(link, de->d_name, LINK_LEN + 1);
+		return true;
+	}
+	return false;
+}
+
+/* The link the layer has, or had: by its own word while nobody else has it, else by that
+ * of others. 1: a new one. */
+static int
+link_find(const struct store *s, const char *id, const struct table *layers,
+    char link[LINK_LEN + 1])
+{
+	if (read_link_id(s, id, link) == 0 &&
+	    (link_leads(s, link, id) || dir_has(s->links, link) == 0))
+		return 0;
+	if (link_of_children(s, id, layers, link) || link_of_links(s, id, link))
+		return 0;
+	int r = link_fresh(s, link);
+	return r < 0 ? r : 1;
+}
+
+static int
+link_make(const struct store *s, const char *link, const char *id)
+{
+	char target[ID_HEX + 16];
+
+	if (link_leads(s, link, id))
+		return 0;
+	snprintf(target, sizeof(target), "../%s/diff", id);
+	return symlinkat(target, s->links, link) < 0 ? -errno : 1;
+}
+
+/* 1 when its text was another one, or it was not there. Empty: must not be there. */
+static int
+text_set(int dir, const char *name, struct span text)
+{
+	char have[LOWER_TEXT];
+	ssize_t n = file_text(dir, name, have, sizeof(have));
+
+	if (text.n ? n >= 0 && span_eq(span_of(have, (size_t)n), text) : n == -ENOENT)
+		return 0;
+	if (!text.n)
+		return unlinkat(dir, name, 0) < 0 ? -errno : 1;
+	int r = fresh_file(dir, name, text);
+	return r < 0 ? r : 1;
+}
+
+int
+layer_redress(struct store *s, const char *id, const char *parent,
+    const struct table *layers, struct err *e)
+{
+	CLEANUP(buf_free) struct buf lower = {0};
+	char link[LINK_LEN + 1];
+	FD_AUTO dir = dir_open(s->overlay, id);
+
+	if (dir < 0)
+		return err_errno(e, -dir, "cannot open layer %.12s", id);
+	int r = parent ? make_lower(s, parent, &lower, e) : 0;
+	if (r < 0)
+		return r;
+	int made = link_find(s, id, layers, link);
+	int named = made < 0 ? made : text_set(dir, "link", span_str(link));
+	int leads = named < 0 ? named : link_make(s, link, id);
+	int lowers = leads < 0 ? leads : text_set(dir, "lower", buf_span(&lower));
+	if (lowers < 0)
+		return err_errno(e, -lowers, "cannot mend layer %.12s", id);
+	if ((named || leads || lowers) && (disk_sync(dir) < 0 || disk_sync(s->links) < 0))
+		return err_errno(e, errno, "cannot sync layer %.12s", id);
+	return named || leads || lowers;
+}
+
+int
+layer_swap(struct store *s, const char *id, const char *parent,
+    const struct table *layers, struct staged *l, struct err *e)
+{
+	char link[LINK_LEN + 1] = "", from[32], to[ID_HEX + 20];
+
+	int r = check_split(l, e);
+	if (r < 0)
+		return r;
+	r = link_find(s, id, layers, link);
+	if (r < 0)
+		return err_errno(e, -r, "no random bytes");
+	r = dress(s, parent, l, link, e);
+	if (r < 0)
+		return r;
+	snprintf(from, sizeof(from), "%s.split", l->name);
+	snprintf(to, sizeof(to), "%s.tar-split.gz", id);
+	if (renameat2(s->staging, l->name, s->overlay, id, RENAME_EXCHANGE) < 0 &&
+	    (errno != ENOENT ||
+		renameat2(s->staging, l->name, s->overlay, id, RENAME_NOREPLACE) < 0))
+		return err_errno(e, errno, "cannot put a layer in its place");
+	r = link_make(s, link, id);
+	if (r < 0)
+		return err_errno(e, -r, "cannot make a layer's short link");
+	if (renameat(s->staging, from, s->layers, to) < 0)
+		return err_errno(e, errno, "cannot move a tar-split file");
+	return 0;
 }
 
 static void

@@ -14,6 +14,18 @@
 int layer_place(struct store *s, const char *id, const char *parent, struct staged *l,
     struct err *e) MUST_CHECK;
 
+/* The same in the place of a layer that is there and damaged: the trees change places in
+ * one step, its short link stays what the layers above call it by. l holds the damaged
+ * one afterwards. */
+int layer_swap(struct store *s, const char *id, const char *parent,
+    const struct table *layers, struct staged *l, struct err *e) MUST_CHECK;
+
+/* Makes the short link, the link file and `lower` of a layer that is there again, from
+ * whatever of them is left and from the layers above and below. 1 when one of them was
+ * not as it should be, 0, negative. `layers`: where the layers above are looked for. */
+int layer_redress(struct store *s, const char *id, const char *parent,
+    const struct table *layers, struct err *e) MUST_CHECK;
+
 /* Moves all that belongs to a layer on disk into the trash. Missing parts are no error.
  * 0, -errno
  */

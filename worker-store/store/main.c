@@ -73,6 +73,7 @@ room_stop(const char *why)
 		return;
 	room.stopping = true;
 	pulls_end(&room, why);
+	checks_end(&room);
 	if (room.sweep.queued && room.sweep.want && !room.sweep_only)
 		job_cancel(&room.sweep);
 	loop_timer_set(&room.loop, &room.stop_timer, STOP_MS);
@@ -89,12 +90,28 @@ reap_timer_fired(struct loop_timer *t)
 
 /* ---- sweeping ---- */
 
+static struct swept swept;
+
+/* What was in flight and came through is looked at while everything goes on. */
+static void
+sweep_tell(void)
+{
+	if (!swept.stores)
+		return;
+	room_log(&room, LOG_INFO,
+	    "cleared away after %u dead stores: %u layers and %u images that they were "
+	    "about to publish; %u have records and are checked",
+	    swept.stores, swept.layers, swept.images, swept.n_published);
+	if (!room.sweep_only && swept.n_published)
+		check_published(&room, swept.published, swept.n_published);
+}
+
 static void
 sweep_run(struct job *j)
 {
 	struct err e = {0};
 
-	int r = store_sweep(&room.store, &room.hold, &e);
+	int r = store_sweep(&room.store, &room.hold, &swept, &e);
 	if (r == -EAGAIN && room.stopping && !room.sweep_only)
 		return; /* others' locks are not waited for: the next store clears away */
 	if (r == -EAGAIN) { /* a journal has to be read under the locks: queue for them */
@@ -106,6 +123,7 @@ sweep_run(struct job *j)
 		room_log(&room, LOG_WARNING,
 		    "cannot clear away what a dead store left: %s", e.text);
 	room.swept = true;
+	sweep_tell();
 	erase_kick(&room);
 	if (room.sweep_only)
 		room_stop("only here to sweep");
@@ -141,13 +159,14 @@ take_pins(struct span lines)
 /* Of a reload too: layers in flight beyond a lower limit go on. */
 static void
 take_limits(uint64_t max_layer, uint64_t max_image, uint64_t max_layers,
-    uint64_t max_layers_pull, uint64_t durability)
+    uint64_t max_layers_pull, uint64_t durability, uint64_t check_rate)
 {
 	room.max_layer = max_layer;
 	room.max_image = max_image;
 	room.max_layers = max_layers;
 	room.max_layers_pull = max_layers_pull;
 	room.durability = (enum durability)durability;
+	room.check_rate = check_rate;
 	disk_durability(room.durability);
 }
 
@@ -161,8 +180,8 @@ setup(const struct msg_setup_store *m)
 	int r = take_pins(m->pins);
 	if (r < 0)
 		return r;
-	take_limits(
-	    m->max_layer, m->max_image, m->max_layers, m->max_layers_pull, m->durability);
+	take_limits(m->max_layer, m->max_image, m->max_layers, m->max_layers_pull,
+	    m->durability, m->check_rate);
 	room.sweep_only = m->sweep_only;
 	memcpy(room.policy, m->policy, sizeof(room.policy));
 	if (!unusable.code)
@@ -185,8 +204,8 @@ setup(const struct msg_setup_store *m)
 static int
 reload(const struct msg_reload_store *m)
 {
-	take_limits(
-	    m->max_layer, m->max_image, m->max_layers, m->max_layers_pull, m->durability);
+	take_limits(m->max_layer, m->max_image, m->max_layers, m->max_layers_pull,
+	    m->durability, m->check_rate);
 	memcpy(room.policy, m->policy, sizeof(room.policy));
 	layers_step_all(&room);
 	return take_pins(m->pins);

@@ -47,7 +47,7 @@ pull_get(struct keeper *room, uint64_t id)
 		return p->ended ? NULL : p;
 	for (struct pull *q = room->pulls; q; q = q->next)
 		n++;
-	if (!id || n >= PULLS_MAX || pull_is_over(room, id) ||
+	if (!id || id & PULL_OF_STORE || n >= PULLS_MAX || pull_is_over(room, id) ||
 	    !(p = calloc(1, sizeof(*p))))
 		return NULL;
 	p->room = room;

@@ -95,6 +95,9 @@ struct pull {
 	struct loop_timer arrival; /* of the document that is asked for */
 };
 
+/* Numbers with this bit are the store's own, for rooms that belong to no pull. */
+#define PULL_OF_STORE (UINT64_C(1) << 63)
+
 /* The pull of that number, made if it is not known yet: the supervisor's messages about
  * it may overtake the frontend's. NULL for one that is over, or without memory. */
 struct pull *pull_get(struct keeper *room, uint64_t id);

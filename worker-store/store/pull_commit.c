@@ -1,3 +1,4 @@
+#include "worker-store/store/check.h"
 #include "worker-store/store/pull.h"
 #include "worker-store/store/watch.h"
 
@@ -14,7 +15,8 @@ request_make(const struct pull *p, struct commit_request *rq, struct commit_laye
 	    .config = span_of(p->config.bytes, p->config.n),
 	    .manifest = span_of(p->manifest.bytes, p->manifest.n),
 	    .created = p->created,
-	    .access = p->access};
+	    .access = p->access,
+	    .mend = p->mode == PULL_MEND};
 	if (p->is_list)
 		rq->list = span_of(p->top.bytes, p->top.n);
 	memcpy(rq->config_digest, p->config.digest, DIGEST_BYTES);
@@ -71,6 +73,17 @@ commit_describe(struct pull *p, const struct commit_result *res)
 }
 
 static void
+commit_mended(struct pull *p, const struct commit_result *res)
+{
+	if (p->mode != PULL_MEND)
+		return;
+	check_satisfied(p->room, res->id);
+	for (size_t i = 0; i < p->n_layers; i++)
+		if (res->replaced[i])
+			check_satisfied(p->room, p->layers[i].id);
+}
+
+static void
 commit_run_job(struct job *j)
 {
 	struct pull *p = j->arg;
@@ -91,6 +104,7 @@ commit_run_job(struct job *j)
 		commit_restart(p);
 	else {
 		commit_describe(p, &res);
+		commit_mended(p, &res);
 		pull_succeed(p, true);
 		FAILPOINT(PULL_TOLD);
 	}

@@ -1,3 +1,4 @@
+#include "worker-store/store/check.h"
 #include "worker-store/store/pull.h"
 
 #include "common/base/fd.h"
@@ -516,6 +517,16 @@ layer_again(struct pull *p, uint64_t index)
 	layers_step_all(p->room);
 }
 
+/* It never brings an image that was not there. */
+static bool
+mends_one(struct view *v, const struct pull *p)
+{
+	char id[ID_HEX + 1];
+
+	return table_find(&v->images,
+		   span_str(hex_encode(p->image, sizeof(p->image), id))) != NULL;
+}
+
 void
 layers_begin(struct pull *p)
 {
@@ -530,6 +541,11 @@ layers_begin(struct pull *p)
 	}
 	if (view_load(&v, &room->store, &e) < 0) {
 		pull_fail(p, e.code, "%s", e.text);
+		return;
+	}
+	if (p->mode == PULL_MEND && !mends_one(&v, p)) {
+		pull_fail(p, ERR_NOT_FOUND,
+		    "%s is no image of the store: nothing to mend", p->name);
 		return;
 	}
 	for (size_t i = 0; i < p->n_layers; i++) {

@@ -1,4 +1,5 @@
 /* Layers that are here already, or that another pull is at. */
+#include "worker-store/store/check.h"
 #include "worker-store/store/pull.h"
 
 /* A layer that is there is the one that the config names. That it is what the manifest's
@@ -22,7 +23,9 @@ layer_look(struct view *v, struct pull_layer *l)
 	struct pull *p = l->pull;
 	bool proven = false; /* does not count yet: present is reused */
 
-	l->hash_only = view_has_layer(v, &p->room->store, l->id, &p->access, &proven) > 0;
+	l->hash_only =
+	    view_has_layer(v, &p->room->store, l->id, &p->access, &proven) > 0 &&
+	    !(p->mode == PULL_MEND && check_wants(p->room, l->id));
 	if (l->hash_only && layer_fits(v, p, l))
 		l->step = STEP_PRESENT;
 }

@@ -335,11 +335,11 @@ pin_look_at(void *arg, const char *name)
 	    name);
 }
 
-static int
-refuse_pinned(
-    const struct query *q, const struct record *image, const char *name, struct err *e)
+int
+query_refuse_pinned(const struct keeper *room, const struct record *image,
+    const char *name, struct err *e)
 {
-	struct pin_look look = {&q->room->pins, name, e};
+	struct pin_look look = {&room->pins, name, e};
 	struct name_iter it = image_names(image);
 
 	while (name_next(&it))
@@ -364,7 +364,7 @@ remove_run(struct job *j)
 		return;
 	size_t names = count_names(image);
 	meant_name(image, q->ref, name);
-	int r = refuse_pinned(q, image, names > 1 ? name : "", &e);
+	int r = query_refuse_pinned(q->room, image, names > 1 ? name : "", &e);
 	if (r == 0 && name[0] && names > 1)
 		r = store_untag(s, &q->room->hold, q->id, name, tell_removed, q, &e);
 	else if (r == 0 && names > 1 && !q->force)
@@ -393,7 +393,7 @@ untag_run(struct job *j)
 		meant_name(image, q->name, name);
 	int r = q->name[0] && !name[0] ? err_set(&e, ERR_NOT_FOUND,
 					     "image %.12s has no name %s", q->id, q->name)
-				       : refuse_pinned(q, image, name, &e);
+				       : query_refuse_pinned(q->room, image, name, &e);
 	if (r == 0)
 		r = store_untag(
 		    &q->room->store, &q->room->hold, q->id, name, tell_removed, q, &e);
@@ -481,7 +481,10 @@ query_message(struct keeper *room, struct ipc_msg *m)
 		describe_image(room, &m->describe);
 		return 0;
 	case MSG_check_store:
-		check_begin(room, m->check_store.req);
+		check_begin(room, &m->check_store);
+		return 0;
+	case MSG_check_cancel:
+		check_cancel(room, m->check_cancel.req);
 		return 0;
 	case MSG_images:
 		query_images(room, m->images.req);
@@ -531,7 +534,7 @@ query_refuse(struct keeper *room, struct ipc_msg *m, const struct err *e)
 
 	if (m->type == MSG_pull)
 		return port_send(&room->frontend, &end);
-	if (m->type == MSG_cancel || m->type == MSG_watch)
+	if (m->type == MSG_cancel || m->type == MSG_watch || m->type == MSG_check_cancel)
 		return 0;
 	/* `req` is the first field of every query. */
 	query_done(room, m->images.req, e->code, e->text);

@@ -31,6 +31,10 @@ void query_end(struct query *q, enum err_class code, const char *text);
  * locks this is to be asked again: the text may mean another image than before. */
 struct record *query_find(struct query *q, struct view *v);
 
+/* Negative with e: the configuration pins it; under that name, "" = any of them. */
+int query_refuse_pinned(const struct keeper *room, const struct record *image,
+    const char *name, struct err *e) MUST_CHECK;
+
 /* Every repository of its names with every digest it answers to, each once. */
 typedef void name_fn(void *arg, const char *name);
 void repo_digests(const struct record *image, name_fn *fn, void *arg);

@@ -193,13 +193,14 @@ remove_layers(struct removal *m)
 	return m->n ? save_layers(m) : 0;
 }
 
-/* Base first, as for a commit: who settles it begins with the last. */
+/* Base first, as for a commit: who settles it begins with the last. image: or NULL. */
 static int
 removal_note(struct removal *m, const char *image)
 {
 	CLEANUP(buf_free) struct buf text = {0};
 
-	buf_fmt(&text, "I %s\n", image);
+	if (image)
+		buf_fmt(&text, "I %s\n", image);
 	for (size_t i = m->n; i-- > 0;) {
 		buf_str(&text, "L ");
 		buf_add(&text, m->layers[i]->id);
@@ -301,4 +302,66 @@ store_remove_unneeded(struct store *s, const struct hold *h, char (*ids)[ID_HEX 
 		if (r < 0)
 			return r;
 	}
+}
+
+/* Those above come before it; their order among each other is that of their depth. */
+static int
+collect_above(struct removal *m, struct record *layer)
+{
+	struct record *found[CHAIN_MAX] = {layer};
+	size_t n = 1;
+
+	for (size_t at = 0; at < n; at++) {
+		if (table_has_child(m, &m->v.volatile_layers, found[at]->id) ||
+		    mount_count(&m->mounts, found[at]->id) > 0) {
+			err_set(m->e, ERR_IN_USE,
+			    "layer %.12s, or one above it, is in use",
+			    (const char *)found[at]->id.p);
+			return -EBUSY;
+		}
+		for (size_t i = 0; i < m->v.layers.n; i++) {
+			struct record *l = &m->v.layers.rec[i];
+			if (l->gone || !span_eq(l->parent, found[at]->id))
+				continue;
+			if (n == CHAIN_MAX || !id_is(l->id))
+				return err_set(m->e, ERR_CONTENT,
+				    "the layers above %.12s are not sound",
+				    (const char *)layer->id.p);
+			found[n++] = l;
+		}
+	}
+	while (n-- > 0) {
+		struct record *l = found[n];
+		if (is_needed(m, NULL, l->id)) {
+			err_set(m->e, ERR_IN_USE, "layer %.12s is needed by others",
+			    (const char *)l->id.p);
+			return -EBUSY;
+		}
+		m->layers[m->n++] = l;
+	}
+	return 0;
+}
+
+int
+store_remove_layer(struct store *s, const struct hold *h, const char *id, removed_fn *fn,
+    void *arg, struct err *e)
+{
+	CLEANUP(removal_end)
+	struct removal m = {.s = s, .h = h, .v = VIEW_NONE, .fn = fn, .arg = arg, .e = e};
+
+	assert((h->want & HOLD_COMMIT) == HOLD_COMMIT);
+	int r = removal_load(&m);
+	if (r < 0)
+		return r;
+	struct record *layer = table_find(&m.v.layers, span_str(id));
+	if (!layer)
+		return 0;
+	r = collect_above(&m, layer);
+	if (r == 0)
+		r = removal_note(&m, NULL);
+	if (r < 0)
+		return r;
+	r = remove_layers(&m);
+	journal_end(s, r == 0);
+	return r;
 }

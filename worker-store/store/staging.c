@@ -62,6 +62,7 @@ struct sweep {
 	struct hold *hold;
 	struct view view;
 	bool have_view;
+	struct swept *out;
 	struct err *e;
 };
 
@@ -100,7 +101,8 @@ sweep_journal(struct sweep *w, int dir)
 	if (r < 0)
 		return r;
 	bool stale = false;
-	r = journal_settle(w->s, w->hold, &w->view, span_of(text, n), &stale, w->e);
+	r = journal_settle(
+	    w->s, w->hold, &w->view, span_of(text, n), &stale, w->out, w->e);
 	if (stale) {
 		view_free(&w->view);
 		w->view = VIEW_NONE;
@@ -122,6 +124,7 @@ sweep_dir(struct sweep *w, const char *name)
 		return r;
 	FAILPOINT(SWEEP_READ);
 	r = trash_put(w->s, w->s->own, name);
+	w->out->stores += r == 0;
 	FAILPOINT(SWEEP_MOVED);
 	return r < 0 ? err_errno(w->e, -r, "cannot move a dead staging directory") : 0;
 }
@@ -193,10 +196,10 @@ sweep_end(struct sweep *w)
 }
 
 int
-store_sweep(struct store *s, struct hold *h, struct err *e)
+store_sweep(struct store *s, struct hold *h, struct swept *out, struct err *e)
 {
 	CLEANUP(sweep_end)
-	struct sweep w = {.s = s, .hold = h, .e = e, .view = VIEW_NONE};
+	struct sweep w = {.s = s, .hold = h, .out = out, .e = e, .view = VIEW_NONE};
 	CLEANUP(dir_list_end) DIR *d = dir_list(s->own, ".");
 	int r = 0;
 

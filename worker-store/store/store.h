@@ -67,7 +67,15 @@ void store_locks(const struct store *s, struct lock_at files[LOCK_N]);
  * journals name and nothing needs (journal.h). Takes and releases the store's locks;
  * needs no deadline to be useful: -EAGAIN (with h kept for another try) when the locks
  * are busy. 0: done; s->trash may hold something. */
-int store_sweep(struct store *s, struct hold *h, struct err *e) MUST_CHECK;
+#define SWEPT_MAX 256
+struct swept {
+	unsigned stores, layers, images; /* dead ones; what was removed of theirs */
+	char published[SWEPT_MAX]
+		      [ID_HEX + 1]; /* what they were at, and has a record ... */
+	unsigned n_published;	    /* ... the first ones of it */
+};
+int store_sweep(
+    struct store *s, struct hold *h, struct swept *out, struct err *e) MUST_CHECK;
 
 /* Whether the trash holds anything for an apply room in remove mode. */
 bool store_trash_full(const struct store *s);
@@ -137,6 +145,8 @@ uint64_t view_image_size(struct view *v, const struct record *image, unsigned *l
 size_t view_layers(const struct view *v);
 struct record *view_layer(const struct view *v, size_t i);
 bool view_layer_find(struct view *v, struct span id, size_t *i);
+/* Whether `from` is the layer, or lies above it. */
+bool view_lies_on(struct view *v, struct span from, struct span layer);
 
 /* The image's names as text, one at a time. */
 struct name_iter {
@@ -222,12 +232,16 @@ struct commit_request {
 	 * == 0. */
 	const struct span *signatures;
 	size_t n_signatures;
+	/* The image is there and damaged: its names stay as they are, its documents are
+	 * put again, and staged layers take the place of damaged ones. */
+	bool mend;
 };
 
 struct commit_result {
 	char id[ID_HEX + 1];
 	unsigned new_layers;
-	bool changed; /* anything was written at all */
+	bool changed;		     /* anything was written at all */
+	bool replaced[LIMIT_LAYERS]; /* a damaged layer, by a staged one */
 	/* The manifest that the image's record now leads to; one that was there before
 	 * stays. */
 	uint8_t manifest[DIGEST_BYTES];
@@ -281,5 +295,10 @@ int store_remove_image(struct store *s, const struct hold *h, const char *id,
  * image, container or layer needs, nor anybody has mounted. */
 int store_remove_unneeded(struct store *s, const struct hold *h, char (*ids)[ID_HEX + 1],
     size_t n, struct err *e) MUST_CHECK;
+
+/* Under HOLD_COMMIT: a layer and all above it, which no image may need. In use by a
+ * container, or mounted: -EBUSY, class in use, and all of them stay. */
+int store_remove_layer(struct store *s, const struct hold *h, const char *id,
+    removed_fn *fn, void *arg, struct err *e) MUST_CHECK;
 
 #endif

@@ -180,6 +180,21 @@ view_image_size(struct view *v, const struct record *image, unsigned *layers)
 	return sum;
 }
 
+bool
+view_lies_on(struct view *v, struct span from, struct span layer)
+{
+	size_t i;
+
+	for (unsigned n = 0; from.n && n < CHAIN_MAX; n++) {
+		if (span_eq(from, layer))
+			return true;
+		if (!view_layer_find(v, from, &i))
+			return false;
+		from = view_layer(v, i)->parent;
+	}
+	return false;
+}
+
 struct name_iter
 image_names(const struct record *image)
 {
