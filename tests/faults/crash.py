@@ -61,13 +61,15 @@ class Request:
         t.eq(problems(store.root), [], label + ": after the same request again")
 
     def podman_list(self, store):
-        found = json.loads(self.t.podman(store, "images", "--format", "json").out)
-        return frozenset((i["Id"], frozenset(i.get("Names") or [])) for i in found)
+        return self.list_of(self.t.podman(store, "images", "--format", "json").out)
 
     def bulkhead_list(self, store):
-        found = json.loads(self.t.bulkhead(store, "images", "--format", "json").out)
+        return self.list_of(self.t.bulkhead(store, "images", "--format", "json").out)
+
+    def list_of(self, text):
+        """What `images --format json` says, of either."""
         return frozenset((i["Id"].split(":")[-1], frozenset(i.get("Names") or []))
-                         for i in found)
+                         for i in json.loads(text))
 
 
 class Ground:
@@ -83,6 +85,10 @@ class Ground:
 
     def remove(self):
         return Request(self, "rmi", "rmi", self.new_ref)
+
+    def tag(self):
+        """A name that another image has."""
+        return Request(self, "tag", "tag", self.new_ref, self.kept_ref)
 
     def fill(self, store, *refs):
         for ref in refs:

@@ -41,9 +41,30 @@ class Campaign:
         shutil.rmtree(store.folder)
         self.t.stores.remove(store)
 
+    # a request of the command for itself; the daemon's is another
+
     def start(self, store):
         argv = self.t.bulkhead_argv(store, *self.request.argv)
-        return self.t.start([self.points.bin + "/bulkhead"] + argv[1:], start_new_session=True)
+        self.command = self.t.start([self.points.bin + "/bulkhead"] + argv[1:],
+                                    start_new_session=True)
+        return self.command
+
+    def met(self):
+        return self.points.met(self.command)
+
+    def root(self):
+        return self.command.pid
+
+    def kill(self, pid):
+        os.kill(pid, signal.SIGKILL)
+
+    def settle(self, store, label):
+        self.t.eq(self.t.session.leftovers(), [], label + ": processes")
+
+    def end(self):
+        pass
+
+    # blows
 
     def undisturbed(self):
         """point -> how often it is passed."""
@@ -51,10 +72,12 @@ class Campaign:
             self.request.before = state(store)
             self.points.clear()
             result = self.t.finish(self.start(store))
-            hits = self.points.hits()
             self.t.eq(result.code, 0, result)
             self.request.after = state(store)
+            self.settle(store, "undisturbed")
+            hits = self.points.hits()
             self.t.eq(problems(store.root), [], self.request.name + ", undisturbed")
+            self.end()
         return hits
 
     def strike(self, point, nth, victim):
@@ -66,17 +89,18 @@ class Campaign:
             self.points.arm(point, nth)
             process = self.start(store)
             alive, pid = {}, None
-            if self.points.met(process):
-                alive = {**harness.offspring(process.pid), process.pid: "bulkhead"}
+            if self.met():
+                alive = {**harness.offspring(self.root()), self.root(): "itself"}
                 pid = next((p for p, c in alive.items() if c == victim), None) if victim else \
-                    self.points.stander(process)
+                    self.points.stander(self.root())
                 if pid:
-                    os.kill(pid, signal.SIGKILL)
+                    self.kill(pid)
             self.points.go_on()
             result = self.t.finish(process)
             self.t.ok(result.code in ANY, label, result)
-            self.t.eq(self.t.session.leftovers(), [], label + ": processes")
+            self.settle(store, label)
             self.request.judge(store, result.code == 0, label, others, podman_first=nth % 2)
+            self.end()
         if not pid:
             return None
         STRUCK.add(point)
@@ -87,10 +111,8 @@ class Campaign:
         t, rng, wrong, blows = self.t, random.Random(self.request.name), [], 0
         plan = []
         for point, n in self.undisturbed().items():
-            if t.long:
-                plan += [(point, nth, None) for nth in range(min(n, MANY))]
-            elif point in only if only else point not in STRUCK:
-                plan.append((point, 0, None))
+            if point in only if only else t.long or point not in STRUCK:
+                plan += [(point, nth, None) for nth in range(min(n, MANY if t.long else 1))]
         chances = []
         for point, nth, victim in plan:
             try:
@@ -145,17 +167,15 @@ def remove(t):
 
 @test
 def tag(t):
-    """A name that another image has."""
     g, points = ground(t)
-    request = Request(g, "tag", "tag", g.new_ref, g.kept_ref)
-    Campaign(t, points, request, [g.kept_ref, g.new_ref]).run(["TAG_MADE", "RECORDS_RENAMED"])
+    Campaign(t, points, g.tag(), [g.kept_ref, g.new_ref]).run(starting("TAG", "RECORDS_RENAMED"))
 
 
 @test
 def untag(t):
     g, points = ground(t)
     request = Request(g, "untag", "untag", g.new_ref)
-    Campaign(t, points, request, [g.kept_ref, g.new_ref]).run(["UNTAG_MADE", "RECORDS_RENAMED"])
+    Campaign(t, points, request, [g.kept_ref, g.new_ref]).run(starting("UNTAG", "RECORDS_RENAMED"))
 
 
 def pull_after(t, name, at):
@@ -179,7 +199,8 @@ def pull_after(t, name, at):
     request = g.pull()
     request.name = "pull after a %s died at %s" % (name, at)
     filled = [g.kept_ref] + [g.new_ref] * (name == "remove")
-    Campaign(t, points, request, filled, prepare).run(starting("SWEEP", "INCOMPLETE"))
+    steps = ("SWEEP", "INCOMPLETE") + ("TRASH", "ERASE", "LAYER_", "RECORDS") * t.long
+    Campaign(t, points, request, filled, prepare).run(starting(*steps))
 
 
 @test

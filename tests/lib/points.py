@@ -4,7 +4,7 @@
     points.arm("LAYER_MOVED", skip=1)  # who comes there for the second time stands still
     process = t.start(...)             # with the programs of points.bin
     points.met(process)                # True: somebody stands there; False: the process ended first
-    points.stander(process)            # his pid
+    points.stander(pid)                # his pid, who is that or of its offspring
     points.go_on()
     points.hits()                      # name -> how often each was passed since arm() or clear()
 """
@@ -60,20 +60,31 @@ class Points:
             self.put(offset, 0)
 
     def arm(self, name, skip=0):
+        """name None: nothing, as clear()."""
         self.clear()
         self.put(SKIP, skip)
-        self.put(ARMED, self.names.index(name) + 1)
+        self.put(ARMED, self.names.index(name) + 1 if name else 0)
+
+    def take(self):
+        """What is armed, which then is not."""
+        armed, skip = self.get(ARMED), self.get(SKIP)
+        self.clear()
+        return (self.names[armed - 1] if armed else None, skip)
 
     def hits(self):
         counts = {n: self.get(HITS + 4 * (i + 1)) for i, n in enumerate(self.names)}
         return {n: c for n, c in counts.items() if c}
 
-    def met(self, process, seconds=60):
+    def met(self, process, seconds=60, more=0):
+        """more: seconds after its end in which somebody may still come."""
         deadline = time.monotonic() + seconds
         while self.get(STATE) != STANDS:
             if process.poll() is not None:
-                return self.get(STATE) == STANDS
-            if time.monotonic() > deadline:
+                deadline = min(deadline, time.monotonic() + more)
+                more = 60
+                if time.monotonic() >= deadline:
+                    return self.get(STATE) == STANDS
+            elif time.monotonic() > deadline:
                 raise harness.Failure("nobody came to the fail point, and nothing ended")
             time.sleep(0.0005)
         return True
@@ -82,10 +93,10 @@ class Points:
         self.put(ARMED, 0)
         self.put(STATE, GOES_ON)
 
-    def stander(self, process):
+    def stander(self, root):
         """Who sleeps as only a fail point does: in poll for nothing."""
         for _ in range(2000):
-            for pid in [process.pid, *harness.offspring(process.pid)]:
+            for pid in [root, *harness.offspring(root)]:
                 try:
                     with open("/proc/%d/syscall" % pid) as file:
                         fields = file.read().split()
