@@ -8,6 +8,7 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,7 +16,7 @@
 
 #define PROGRAM "bulkheadd"
 #define CHANNEL_FD 3
-#define ARGV_MAX 24
+#define ARGV_MAX 40
 
 struct line {
 	const char *argv[ARGV_MAX];
@@ -93,6 +94,53 @@ add_path(struct line *l, const char *option, const char *path)
 	return 0;
 }
 
+/* Where the other programs look for credentials, as this environment has it
+ * (containers-auth.json(5)): a variable and what is added to it, or what takes its place.
+ */
+static const struct auth_place {
+	const char *variable, *below, *otherwise;
+} auth_places[] = {
+    {"XDG_RUNTIME_DIR", "/containers/auth.json", NULL},
+    {"XDG_CONFIG_HOME", "/containers/auth.json", "/.config/containers/auth.json"},
+    {"DOCKER_CONFIG", "/config.json", "/.docker/config.json"},
+    {"", "", "/.dockercfg"},
+};
+
+/* otherwise is below HOME; the first place has one of the user's number. "" = nowhere. */
+static int
+auth_place(const struct auth_place *a, char *dst, size_t cap)
+{
+	const char *value = getenv(a->variable), *home = getenv("HOME");
+	int n = 0;
+
+	*dst = 0;
+	if (value && *value)
+		n = snprintf(dst, cap, "%s%s", value, a->below);
+	else if (!a->otherwise)
+		n = snprintf(
+		    dst, cap, "/run/containers/%u/auth.json", (unsigned)geteuid());
+	else if (home && *home)
+		n = snprintf(dst, cap, "%s%s", home, a->otherwise);
+	return n < 0 || (size_t)n >= cap ? -ENAMETOOLONG : 0;
+}
+
+static int
+add_auth_files(struct line *l)
+{
+	const char *named = getenv("REGISTRY_AUTH_FILE");
+	char path[LIMIT_PATH + 1];
+	int r = 0;
+
+	if (named && *named)
+		return add_path(l, "--authfile", named);
+	for (size_t i = 0; i < ARRAY_LEN(auth_places) && r == 0; i++) {
+		r = auth_place(&auth_places[i], path, sizeof(path));
+		if (r == 0 && *path)
+			r = add_path(l, "--auth-search", path);
+	}
+	return r;
+}
+
 static int
 build_line(struct line *l, const char *program, const struct args *a)
 {
@@ -113,6 +161,8 @@ build_line(struct line *l, const char *program, const struct args *a)
 	add(l, "--embedded");
 	for (size_t i = 0; i < ARRAY_LEN(paths) && r == 0; i++)
 		r = add_path(l, paths[i].option, a->text[paths[i].id]);
+	if (r == 0 && !a->text[OPT_AUTHFILE])
+		r = add_auth_files(l);
 	if (a->given[OPT_LOG_LEVEL]) {
 		add(l, "--log-level");
 		add(l, levels[a->choice[OPT_LOG_LEVEL]]);
@@ -159,11 +209,25 @@ service_environment(void)
 	return environ;
 }
 #else
+/* What `proxy = "environment"` asks for, and no more. */
 static char *const *
 service_environment(void)
 {
-	static char *const none[] = {NULL};
-	return none;
+	static const char *const names[] = {"HTTP_PROXY", "http_proxy", "HTTPS_PROXY",
+	    "https_proxy", "NO_PROXY", "no_proxy"};
+	static char *list[ARRAY_LEN(names) + 1];
+	size_t n = 0;
+
+	for (char **at = environ; *at; at++) {
+		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+			size_t len = strlen(names[i]);
+			if (strncmp(*at, names[i], len) == 0 && (*at)[len] == '=' &&
+			    n < ARRAY_LEN(names))
+				list[n++] = *at;
+		}
+	}
+	list[n] = NULL;
+	return list;
 }
 #endif
 

@@ -8,11 +8,25 @@
 /* After a pause that was asked for, those who waited come back over this much time. */
 #define SPREAD_MS 1000
 
+/* "NAMESPACE/IMAGE" of a pull that may have an auth file of its own; else "". */
+static const char *
+own_auth(const struct pull *p, char *dst, size_t cap)
+{
+	const char *slash = strrchr(p->name, '/');
+	size_t n = (size_t)(slash - p->name) + strcspn(slash, ":@");
+
+	*dst = 0;
+	if (*p->wish.namespace)
+		snprintf(dst, cap, "%s/%.*s", p->wish.namespace, (int)n, p->name);
+	return dst;
+}
+
 struct fetcher *
 fetcher_start(struct site *s, const struct url *origin, enum fetch_auth auth,
     const struct fetcher *parent)
 {
 	struct pull *p = s->pull;
+	char own[LIMIT_NAMESPACE + LIMIT_NAME + 2];
 	struct fetcher *fe = calloc(1, sizeof(*fe));
 	if (!fe)
 		return NULL;
@@ -29,7 +43,7 @@ fetcher_start(struct site *s, const struct url *origin, enum fetch_auth auth,
 	    .host = span_str(origin->host), .port = origin->port,
 	    .repository = span_str(s->at.repository), .verify = s->verify, .auth = auth,
 	    .auth_host = span_str(s->at.auth_host), .parent = parent ? parent->id : 0,
-	    .via = s->home_id);
+	    .via = s->home_id, .own_auth = span_str(own_auth(p, own, sizeof(own))));
 	if (auth == AUTH_GIVEN)
 		m.want_fetch.secret = span_of(p->secret, p->secret_size);
 	if (auth == AUTH_GIVEN)

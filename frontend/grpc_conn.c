@@ -150,6 +150,7 @@ conn_read(struct conn *c)
 	c->heard = loop_now();
 	c->asked = 0;
 	const char *why = h2_input(c->h2, span_of(scratch, (size_t)n));
+	explicit_bzero(scratch, (size_t)n); /* passwords of registries */
 	if (why) {
 		grpc_log(
 		    c->grpc, LOG_INFO, 0, "a client's connection was ended: %s", why);

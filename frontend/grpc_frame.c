@@ -66,9 +66,14 @@ body_grow(struct grpc_body *b, size_t n)
 		return true;
 	if (room - b->room > b->memory->max - b->memory->used)
 		return false;
-	uint8_t *p = realloc(b->p, room);
+	uint8_t *p = malloc(room); /* realloc would leave a copy behind */
 	if (!p)
 		return false;
+	if (b->p) {
+		memcpy(p, b->p, b->have - GRPC_PREFIX);
+		explicit_bzero(b->p, b->room);
+		free(b->p);
+	}
 	b->memory->used += room - b->room;
 	b->p = p;
 	b->room = room;

@@ -64,17 +64,41 @@ reading_keep(struct conf_reading *rd, enum registry_row kind, unsigned flags,
 /* What a file names and bulkhead does not use is said, so that nobody looks for
  * the reason of a refused login elsewhere. */
 static void
-row_unused(const struct conf_reading *rd, struct span key, struct span value)
+row_unused(
+    const struct conf_reading *rd, struct span key, struct span value, const char *why)
 {
 	char what[129], text[512], line[LIMIT_PATH + 1024];
 
-	if (span_is(key, "credential-helpers") &&
-	    (!value.n || span_is(value, "containers-auth.json")))
-		return;
-
-	snprintf(line, sizeof(line), "%s: %s: %s: not used", rd->path,
-	    span_escape(key, what, sizeof(what)), span_escape(value, text, sizeof(text)));
+	snprintf(line, sizeof(line), "%s: %s: %s: not used%s", rd->path,
+	    span_escape(key, what, sizeof(what)), span_escape(value, text, sizeof(text)),
+	    why);
 	rd->note(rd->arg, line);
+}
+
+/* Rows that name programs count if only root could have written them. */
+static int
+row_helper(struct conf_reading *rd, struct span key, struct span value)
+{
+	const uint8_t *tab = value.n ? memchr(value.p, '\t', value.n) : NULL;
+	struct span scope = span_of(value.p, tab ? (size_t)(tab - value.p) : 0);
+	struct span name = tab ? span_from(value, scope.n + 1) : value;
+	bool order = span_is(key, "credential-helpers");
+
+	if (!order && !span_is(key, "cred_helper") && !span_is(key, "creds_store")) {
+		row_unused(rd, key, value, "");
+		return 0;
+	}
+	if (!rd->trusted && name.n && !(order && span_is(name, "containers-auth.json"))) {
+		row_unused(rd, key, value, ": others than root could write the file");
+		return 0;
+	}
+	int r = order ? secrets_add_order(rd->secrets, name)
+		      : secrets_add_helper(rd->secrets, scope, name);
+	if (r == -EINVAL)
+		row_unused(rd, key, value, ": a helper's name is of a-z, 0-9 and -");
+	return r == -EINVAL ? 0
+	       : r < 0	    ? err_errno(&rd->err, -r, "%s: credential helpers", rd->path)
+			    : 0;
 }
 
 static int
@@ -86,28 +110,29 @@ reader_row(struct conf_reading *rd, struct span key, struct span value)
 	case CONFIG_STORAGE:
 		return settings_row_storage(rd->settings, key, value, &rd->err);
 	default:
-		row_unused(rd, key, value);
-		return 0;
+		return row_helper(rd, key, value);
 	}
 }
 
 static int
 reader_registry(struct conf_reading *rd, const struct msg_config_registry *m)
 {
-	if (rd->kind < CONFIG_REGISTRIES || m->kind == REGISTRY_FILE ||
+	if (rd->kind < CONFIG_REGISTRIES || rd->kind > CONFIG_ALIASES ||
+	    m->kind == REGISTRY_FILE ||
 	    (rd->kind == CONFIG_ALIASES && m->kind != REGISTRY_ALIAS))
 		return -EPROTO;
 	return reading_keep(
 	    rd, (enum registry_row)m->kind, (unsigned)m->flags, m->name, m->value);
 }
 
-/* Only the auth file has any. */
+/* Only auth files have any. */
 static int
 reader_secret(struct conf_reading *rd, const struct msg_config_secret *m)
 {
-	int r = rd->kind == CONFIG_AUTH ? secrets_add(rd->secrets, m->scope,
-					      (enum secret_kind)m->kind, m->secret)
-					: -EPROTO;
+	bool auth = rd->kind == CONFIG_AUTH || rd->kind == CONFIG_DOCKERCFG;
+	int r = auth ? secrets_add(
+			   rd->secrets, m->scope, (enum secret_kind)m->kind, m->secret)
+		     : -EPROTO;
 
 	return r < 0 ? err_errno(&rd->err, -r, "%s: a credential", rd->path) : 0;
 }
@@ -158,6 +183,15 @@ reader_hello(struct conf_reading *rd, const struct ipc_msg *m)
 static int
 reader_end_of_file(struct conf_reading *rd, uint64_t code, struct span text)
 {
+	char line[LIMIT_PATH + 1200], shown[1100];
+
+	if (code && rd->optional) {
+		snprintf(line, sizeof(line), "%s: not used",
+		    span_escape(text, shown, sizeof(shown)));
+		rd->note(rd->arg, line);
+		secrets_file_drop(rd->secrets);
+		return 0;
+	}
 	if (!code)
 		return 0;
 	/* Whoever prints it escapes it. */

@@ -4,6 +4,7 @@
 #include "supervisor/conf_steps.h"
 
 #include "common/base/fd.h"
+#include "supervisor/rootfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +49,9 @@ foreign(struct conf_reading *rd, const char *path, enum config_kind kind)
 	if (path != rd->path)
 		snprintf(rd->path, sizeof(rd->path), "%s", path);
 	rd->file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (rd->file >= 0 && kind >= CONFIG_REGISTRIES) {
+	struct err why = {0};
+	rd->trusted = rd->file >= 0 && rootfile_check(rd->file, path, &why) == 0;
+	if (rd->file >= 0 && kind >= CONFIG_REGISTRIES && kind <= CONFIG_ALIASES) {
 		int r =
 		    reading_keep(rd, REGISTRY_FILE, 0, span_str(rd->path), span_str(""));
 		if (r < 0)
@@ -119,14 +122,34 @@ step_aliases(struct conf_reading *rd)
 }
 
 static int
+step_auth_named(struct conf_reading *rd, const char *path)
+{
+	if (rd->at > 0)
+		return 1;
+	int r = foreign(rd, path, CONFIG_AUTH);
+	return r == 2 ? err_set(&rd->err, ERR_USAGE, "%s: no such file", path) : r;
+}
+
+/* One that is named, or all that are there of those that other programs look for. */
+static int
 step_auth(struct conf_reading *rd)
 {
-	struct settings *s = rd->settings;
+	const char *path;
 
-	if (rd->at > 0 || !*s->auth)
-		return 1;
-	int r = foreign(rd, s->auth, CONFIG_AUTH);
-	return r == 2 ? err_set(&rd->err, ERR_USAGE, "%s: no such file", s->auth) : r;
+	if (*rd->settings->auth)
+		return step_auth_named(rd, rd->settings->auth);
+	rd->optional = true;
+	for (; (path = settings_auth_search(rd->settings, rd->at)); rd->at++) {
+		size_t n = strlen(path);
+		bool old = n > 10 && strcmp(path + n - 10, ".dockercfg") == 0;
+		if (rd->at > 0)
+			secrets_file(rd->secrets);
+		int r = foreign(rd, path, old ? CONFIG_DOCKERCFG : CONFIG_AUTH);
+		if (r != 2)
+			return r;
+	}
+	rd->optional = false;
+	return 1;
 }
 
 /* A command's own daemon tries none: its one verdict comes at once. */

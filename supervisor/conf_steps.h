@@ -36,6 +36,8 @@ struct conf_reading {
 	/* The file that is read now. */
 	int file;
 	enum config_kind kind;
+	bool trusted;  /* nobody but root could write it: it may name programs */
+	bool optional; /* nobody has named it: it need not be of use */
 	char path[LIMIT_PATH + LIMIT_COMPONENT + 2];
 	unsigned messages;
 	size_t bytes;

@@ -48,6 +48,8 @@ store_gone(struct supervisor *s, int status)
 void
 rooms_orphan(struct supervisor *s, unsigned askers)
 {
+	if (askers & 1u << ROOM_FRONTEND)
+		searches_drop(s, 0, true);
 	for (struct room_entry *r = s->rooms; r; r = r->next) {
 		if (r == s->store || r == s->frontend || r->spare ||
 		    !(r->idle || r->profile->asked_by & askers))
@@ -77,6 +79,7 @@ supervisor_stop(struct supervisor *s, int exit_code)
 	if (s->stopping)
 		return;
 	s->stopping = true;
+	searches_drop(s, 0, true);
 	if (!s->exit_code)
 		s->exit_code = exit_code;
 	for (struct room_entry *r = s->rooms; r; r = r->next) {
@@ -100,6 +103,8 @@ room_gone(struct room_entry *r, int status)
 		status_room(r, "ended early");
 	} else if (r->spare) {
 		spare_gone(r, status);
+	} else if (r->search) {
+		search_room_gone(r, status);
 	} else if (r->orphan) {
 		return;
 	} else if (r == s->store) {

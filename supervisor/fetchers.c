@@ -76,31 +76,9 @@ secret_may_go(
 	       url_may_see_secret(&registry, &realm, NULL) == 0;
 }
 
-/* The one secret of a fetcher: the client's own, or that of the registry from files. */
-static int
-fetch_info_secret(
-    struct supervisor *s, struct fetch_info *f, const struct msg_want_fetch *w)
+int
+fetch_info_give(struct fetch_info *f, enum secret_kind kind, struct span bytes)
 {
-	char host[301];
-	struct span bytes = w->secret;
-	enum secret_kind kind =
-	    w->secret_kind ? (enum secret_kind)w->secret_kind : SECRET_BASIC;
-
-	if (w->auth == AUTH_NONE)
-		return 0;
-	if (w->auth == AUTH_FILES) {
-		struct room_entry *parent =
-		    f->parent ? room_find(s, ROOM_FETCH, w->pull, f->parent) : NULL;
-		if (!span_to_str(w->auth_host, host, sizeof(host)) ||
-		    !secret_may_go(f, parent, host))
-			return -EPROTO;
-		const struct secret *found =
-		    secrets_find(&s->secrets, host, f->repository);
-		if (!found)
-			return 0;
-		bytes = span_of(found->bytes, found->n);
-		kind = found->kind;
-	}
 	f->secret = malloc(bytes.n ? bytes.n : 1);
 	if (!f->secret)
 		return -ENOMEM;
@@ -114,37 +92,30 @@ fetch_info_secret(
 /* The host as references spell it: the registry's as this one does, any other's with the
  * port only where the scheme does not imply it. */
 static int
-certs_name(
-    const struct fetch_info *f, const struct msg_want_fetch *w, char *dst, size_t cap)
+certs_name(struct fetch_info *f, const struct msg_want_fetch *w)
 {
+	size_t cap = sizeof(f->certs_name);
 	bool six = strchr(f->host, ':');
 
-	if (span_to_str(w->auth_host, dst, cap) && is_registry(f, dst))
+	if (span_to_str(w->auth_host, f->certs_name, cap) &&
+	    is_registry(f, f->certs_name))
 		return 0;
-	int n = f->port == 443 ? snprintf(dst, cap, "%s%s%s", six ? "[" : "", f->host,
-				     six ? "]" : "")
-			       : snprintf(dst, cap, "%s%s%s:%u", six ? "[" : "", f->host,
-				     six ? "]" : "", f->port);
+	int n = snprintf(f->certs_name, cap, f->port == 443 ? "%s%s%s" : "%s%s%s:%u",
+	    six ? "[" : "", f->host, six ? "]" : "", f->port);
 	return n < 0 || (size_t)n >= cap ? -EPROTO : 0;
 }
 
 /* Only TLS has a use for them. */
 static int
-fetch_info_certs(struct supervisor *s, struct fetch_info *f,
-    const struct msg_want_fetch *w, struct err *e)
+fetch_info_certs(struct supervisor *s, struct fetch_info *f, struct err *e)
 {
-	char name[301];
-
-	if (f->scheme != SCHEME_HTTPS) {
-		f->certs.cas = fd_sealed_memfd("ca", "", 0);
-		f->certs.clients = fd_sealed_memfd("clients", "", 0);
-		return f->certs.cas < 0 || f->certs.clients < 0
-			   ? err_errno(e, ENFILE, "memory for certificates")
-			   : 0;
-	}
-	if (certs_name(f, w, name, sizeof(name)) < 0)
-		return err_set(e, ERR_INTERNAL, "no such host name");
-	return certs_open("/etc", s->settings.certs, name, &f->certs, e);
+	if (f->scheme == SCHEME_HTTPS)
+		return certs_open("/etc", s->settings.certs, f->certs_name, &f->certs, e);
+	f->certs.cas = fd_sealed_memfd("ca", "", 0);
+	f->certs.clients = fd_sealed_memfd("clients", "", 0);
+	return f->certs.cas < 0 || f->certs.clients < 0
+		   ? err_errno(e, ENFILE, "memory for certificates")
+		   : 0;
 }
 
 /* What the store may record about who has shown access to this pull's layers. */
@@ -182,6 +153,86 @@ access_tell_waiting(struct supervisor *s)
 	return rc;
 }
 
+/* A variable of our own environment; "" = it is not set. */
+static const char *
+variable(const struct supervisor *s, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *const *at = s->environment; *at; at++) {
+		if (strncmp(*at, name, n) == 0 && (*at)[n] == '=')
+			return *at + n + 1;
+	}
+	return "";
+}
+
+/* Programs write both, the lower case first. */
+static const char *
+either(const struct supervisor *s, const char *small, const char *large)
+{
+	const char *value = variable(s, small);
+
+	return *value ? value : variable(s, large);
+}
+
+static struct proxy_rules
+proxy_rules(const struct supervisor *s)
+{
+	const struct settings *set = &s->settings;
+	bool ours = strcmp(set->proxy, "environment") != 0;
+
+	return (struct proxy_rules){.registry = set->registry_proxies,
+	    .http = ours ? set->proxy : either(s, "http_proxy", "HTTP_PROXY"),
+	    .https = ours ? set->proxy : either(s, "https_proxy", "HTTPS_PROXY"),
+	    .none = ours ? set->no_proxy : either(s, "no_proxy", "NO_PROXY"),
+	    .userinfo = !ours};
+}
+
+static int
+proxy_give(struct fetch_info *f, struct span secret)
+{
+	if (secret.n > LIMIT_SECRET)
+		return -E2BIG;
+	f->proxy_secret = malloc(secret.n + 1);
+	if (!f->proxy_secret)
+		return -ENOMEM;
+	if (secret.n)
+		memcpy(f->proxy_secret, secret.p, secret.n);
+	f->proxy_secret_size = secret.n;
+	return 0;
+}
+
+/* The way to the origin, and what the proxy on it wants to see: what the environment says
+ * before its name, else what the auth files have under its host:port. */
+static int
+fetch_info_proxy(struct supervisor *s, struct fetch_info *f, struct err *e)
+{
+	struct proxy_rules rules = proxy_rules(s);
+	struct candidate c = {0};
+	char name[LIMIT_HOST + 16];
+	unsigned cursor = 0;
+	int r = 0;
+
+	f->proxied =
+	    proxy_for(&rules, f->host, f->port, f->scheme == SCHEME_HTTPS, &f->proxy);
+	if (!f->proxied)
+		return 0;
+	snprintf(name, sizeof(name), "%s:%u", f->proxy.host, f->proxy.port);
+	if (f->proxy.userinfo.n) {
+		char plain[1024];
+		size_t n = proxy_userinfo(f->proxy.userinfo, plain, sizeof(plain));
+		r = n ? proxy_give(f, span_of(plain, n)) : -EINVAL;
+		explicit_bzero(plain, sizeof(plain));
+	} else {
+		while (!c.secret && secrets_next(&s->secrets, name, "", &cursor, &c))
+			;
+		if (c.secret && c.secret->kind == SECRET_BASIC)
+			r = proxy_give(f, span_of(c.secret->bytes, c.secret->n));
+	}
+	f->proxy.userinfo = span_of(NULL, 0);
+	return r < 0 ? err_errno(e, -r, "the credentials for the proxy %s", name) : 0;
+}
+
 static int
 fetch_connect(
     struct room_entry *fe, struct room_entry *frontend, const struct fetch_info *info)
@@ -203,6 +254,8 @@ fetch_connect(
 	snprintf(dial->fetch->host, sizeof(dial->fetch->host), "%s", info->host);
 	dial->fetch->port = info->port;
 	dial->fetch->via = info->via;
+	dial->fetch->proxied = info->proxied;
+	dial->fetch->proxy = info->proxy;
 	int r = rooms_connect(fe, dial, CH_fetch_dial, fe->pull, fe->token);
 	if (r == 0 && s->store && !info->parent)
 		r = rooms_connect(s->store, fe, CH_fetch_store, fe->pull, fe->token);
@@ -211,33 +264,67 @@ fetch_connect(
 	return r;
 }
 
+/* What a fetcher for this origin may not be without: whose secret the asker has a right
+ * to. */
+static int
+fetch_info_check(
+    struct supervisor *s, struct fetch_info *f, const struct msg_want_fetch *w)
+{
+	struct room_entry *parent =
+	    f->parent ? room_find(s, ROOM_FETCH, w->pull, f->parent) : NULL;
+	char host[301];
+
+	if (w->auth != AUTH_FILES)
+		return 0;
+	return span_to_str(w->auth_host, host, sizeof(host)) &&
+		       secret_may_go(f, parent, host)
+		   ? 0
+		   : -EPROTO;
+}
+
+void
+fetcher_begin(
+    struct supervisor *s, uint64_t pull, uint64_t fetch, struct fetch_info *info)
+{
+	struct room_entry *frontend = s->frontend, *fe = NULL;
+	struct pull_entry *p = pull_find(s, pull);
+	struct err e = {0};
+
+	if (!frontend || !p || access_tell(s, p, info) < 0)
+		err_set(&e, ERR_INTERNAL, "its pull has ended");
+	else if (fetch_info_certs(s, info, &e) == 0 && fetch_info_proxy(s, info, &e) == 0)
+		fe = start_for(frontend, ROOM_FETCH, SANDBOX_MODE_PLAIN, pull, fetch, -1);
+	if (e.code && frontend)
+		room_refuse(frontend, ROOM_FETCH, pull, fetch, &e);
+	if (!fe) {
+		fetch_info_free(info);
+		return;
+	}
+	fe->fetch = info;
+	if (fetch_connect(fe, frontend, info) < 0)
+		room_kill(fe);
+}
+
 int
 request_want_fetch(struct room_entry *r, struct ipc_msg *m)
 {
 	const struct msg_want_fetch *w = &m->want_fetch;
-	struct pull_entry *p = pulls_full(r->s, w->pull) ? NULL : pull_get(r->s, w->pull);
+	struct supervisor *s = r->s;
+	struct pull_entry *p = pulls_full(s, w->pull) ? NULL : pull_get(s, w->pull);
 	struct fetch_info *info = fetch_info_new(w);
-	struct err e = {0};
+	enum secret_kind kind =
+	    w->secret_kind ? (enum secret_kind)w->secret_kind : SECRET_BASIC;
 
-	if (!p || !info || room_find(r->s, ROOM_FETCH, w->pull, w->fetch) ||
-	    fetch_info_secret(r->s, info, w) < 0 || access_tell(r->s, p, info) < 0) {
+	if (!p || !info || room_find(s, ROOM_FETCH, w->pull, w->fetch) ||
+	    search_find(s, w->pull, w->fetch) || certs_name(info, w) < 0 ||
+	    fetch_info_check(s, info, w) < 0 ||
+	    (w->auth == AUTH_GIVEN && fetch_info_give(info, kind, w->secret) < 0)) {
 		fetch_info_free(info);
 		return -EPROTO;
 	}
-	if (fetch_info_certs(r->s, info, w, &e) < 0) {
-		fetch_info_free(info);
-		room_refuse(r, ROOM_FETCH, w->pull, w->fetch, &e);
-		return 0;
-	}
-	struct room_entry *fe =
-	    start_for(r, ROOM_FETCH, SANDBOX_MODE_PLAIN, w->pull, w->fetch, -1);
-	if (!fe) {
-		fetch_info_free(info);
-		return 0;
-	}
-	fe->fetch = info;
-	if (fetch_connect(fe, r, info) < 0)
-		room_kill(fe);
+	if (w->auth == AUTH_FILES)
+		return search_begin(s, p, info, w);
+	fetcher_begin(s, w->pull, w->fetch, info);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ static const struct {
 	enum sandbox_mode mode;
 } idle_rooms[] = {
     {ROOM_CONF, SANDBOX_MODE_PLAIN},
+    {ROOM_HELPER, SANDBOX_MODE_PLAIN},
     {ROOM_DIAL, SANDBOX_MODE_PLAIN},
     {ROOM_FETCH, SANDBOX_MODE_PLAIN},
     {ROOM_HASH, SANDBOX_MODE_PLAIN},

@@ -204,6 +204,7 @@ main(int argc, char **argv)
 	struct err e = {0};
 
 	umask(022);
+	s.environment = (const char *const *)environ;
 	if (argc > 1 && strcmp(argv[1], "config") == 0)
 		return config_command(argc - 1, argv + 1, host_readers);
 	int r = settings_parse(&s.settings, argc, argv, &e);

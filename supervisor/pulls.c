@@ -44,6 +44,9 @@ pull_forget(struct supervisor *s, uint64_t id)
 		if (p->id != id)
 			continue;
 		*at = p->next;
+		own_file_remove(s, p);
+		secrets_release(&p->own);
+		secrets_release(&p->found);
 		for (struct layer_ends *l = p->layers, *next; l; l = next) {
 			next = l->next;
 			layer_free(l);
@@ -97,6 +100,7 @@ pulls_forget(struct supervisor *s, bool all)
 void
 pull_drop(struct supervisor *s, uint64_t pull)
 {
+	searches_drop(s, pull, false);
 	for (struct room_entry *r = s->rooms; r; r = r->next) {
 		if (r->pull == pull && r != s->store && r != s->frontend && !r->idle &&
 		    !r->spare)

@@ -195,6 +195,8 @@ on_end(struct room_entry *r, struct ipc_msg *m)
 			pull_drop(s, m->end.pull);
 		return 0;
 	}
+	if (m->end.room == ROOM_FETCH && r == s->frontend)
+		search_drop(search_find(s, m->end.pull, m->end.token));
 	struct room_entry *victim =
 	    room_find(s, (enum room)m->end.room, m->end.pull, m->end.token);
 	if (victim && (victim->profile->asked_by & 1u << r->profile->room))
@@ -272,6 +274,9 @@ static const struct {
     {MSG_access_key, on_access_key},
     {MSG_status, on_status},
     {MSG_address_class, request_address_class},
+    {MSG_config_secret, search_secret},
+    {MSG_config_row, search_row},
+    {MSG_config_end, search_read},
 };
 
 int

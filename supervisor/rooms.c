@@ -21,6 +21,9 @@ fetch_info_free(struct fetch_info *f)
 	if (f->secret)
 		explicit_bzero(f->secret, f->secret_size);
 	free(f->secret);
+	if (f->proxy_secret)
+		explicit_bzero(f->proxy_secret, f->proxy_secret_size);
+	free(f->proxy_secret);
 	certs_close(&f->certs);
 	free(f);
 }

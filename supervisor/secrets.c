@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* In credential-helpers: the auth files. */
+#define AUTH_FILES_NAME "containers-auth.json"
+
 static void
 scope_strip(struct span *scope)
 {
@@ -57,6 +60,7 @@ secrets_add(
 		memcpy(new->bytes, bytes.p, bytes.n);
 	new->n = bytes.n;
 	new->kind = kind;
+	new->file = s->files;
 	new->next = s->first;
 	s->first = new;
 	return 0;
@@ -71,22 +75,176 @@ scope_covers(const char *scope, const char *name)
 	return strncmp(scope, name, n) == 0 && (name[n] == 0 || name[n] == '/');
 }
 
-const struct secret *
-secrets_find(const struct secrets *s, const char *host, const char *repository)
+/* The hub has had several names; files that docker wrote know it by its first. */
+static bool
+is_host(const char *scope, const char *host)
+{
+	return strcmp(scope, host) == 0 ||
+	       (strcmp(host, "docker.io") == 0 && strcmp(scope, "index.docker.io") == 0);
+}
+
+static const struct secret *
+find_secret(
+    const struct secrets *s, unsigned file, const char *host, const char *repository)
 {
 	char name[LIMIT_HOST + LIMIT_REPOSITORY + 64];
 	const struct secret *best = NULL;
 
-	snprintf(name, sizeof(name), "%s/%s", host, repository);
+	snprintf(name, sizeof(name), "%s%s%s", host, *repository ? "/" : "", repository);
 	for (const struct secret *at = s->first; at; at = at->next) {
-		bool hub = strcmp(host, "docker.io") == 0 &&
-			   strcmp(at->scope, "index.docker.io") == 0;
-		if (!hub && !scope_covers(at->scope, name))
+		if (at->file != file ||
+		    !(is_host(at->scope, host) || scope_covers(at->scope, name)))
 			continue;
 		if (!best || strlen(at->scope) > strlen(best->scope))
 			best = at;
 	}
 	return best;
+}
+
+static const struct secret_helper *
+find_helper(const struct secrets *s, unsigned file, const char *host)
+{
+	for (const struct secret_helper *at = s->helpers; at; at = at->next) {
+		if (at->file == file && (*host ? is_host(at->scope, host) : !*at->scope))
+			return at;
+	}
+	return NULL;
+}
+
+/* What docker calls the hub when it gives its credentials to a helper. */
+#define HUB "https://index.docker.io/v1/"
+
+/* The one place of a file. */
+static bool
+file_candidate(const struct secrets *s, unsigned file, const char *host,
+    const char *repository, struct candidate *out)
+{
+	const struct secret_helper *h = find_helper(s, file, host);
+	const struct secret *found = h ? NULL : find_secret(s, file, host, repository);
+	bool all = !h && !found;
+
+	*out = (struct candidate){.secret = found};
+	if (all)
+		h = find_helper(s, file, "");
+	if (h) {
+		const char *ask = strcmp(host, "docker.io") == 0 ? HUB : host;
+		snprintf(out->helper, sizeof(out->helper), "%s", h->name);
+		snprintf(out->server, sizeof(out->server), "%s", all ? ask : h->server);
+	}
+	return found || h;
+}
+
+bool
+secrets_next(const struct secrets *s, const char *host, const char *repository,
+    unsigned *cursor, struct candidate *out)
+{
+	struct span order = span_str(*s->order ? s->order : AUTH_FILES_NAME "\n");
+	unsigned at = 0;
+
+	while (order.n) {
+		const uint8_t *end = memchr(order.p, '\n', order.n);
+		struct span name = span_of(order.p, (size_t)(end - order.p));
+		bool files = span_is(name, AUTH_FILES_NAME);
+		unsigned n = files ? s->files + 1 : 1;
+
+		order = span_from(order, name.n + 1);
+		for (; *cursor < at + n; (*cursor)++) {
+			if (files &&
+			    !file_candidate(s, *cursor - at, host, repository, out))
+				continue;
+			if (!files) {
+				*out = (struct candidate){0};
+				(void)!span_to_str(
+				    name, out->helper, sizeof(out->helper));
+				snprintf(out->server, sizeof(out->server), "%s", host);
+			}
+			(*cursor)++;
+			return true;
+		}
+		at += n;
+	}
+	return false;
+}
+
+/* ---- helpers ---- */
+
+static bool
+helper_name_ok(struct span name)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		uint8_t c = name.p[i];
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
+			return false;
+	}
+	return name.n >= 1 && name.n <= LIMIT_HELPER_NAME;
+}
+
+int
+secrets_add_helper(struct secrets *s, struct span scope, struct span name)
+{
+	if (!helper_name_ok(name))
+		return -EINVAL;
+	struct secret_helper *new = calloc(1, sizeof(*new));
+	if (!new)
+		return -ENOMEM;
+	bool ok = span_to_str(name, new->name, sizeof(new->name)) &&
+		  span_to_str(scope, new->server, sizeof(new->server));
+	scope_strip(&scope);
+	if (!ok || !span_to_str(scope, new->scope, sizeof(new->scope))) {
+		free(new);
+		return -EINVAL;
+	}
+	new->file = s->files;
+	new->next = s->helpers;
+	s->helpers = new;
+	return 0;
+}
+
+int
+secrets_add_order(struct secrets *s, struct span name)
+{
+	size_t n = strlen(s->order);
+
+	if (!name.n) {
+		*s->order = 0;
+		return 0;
+	}
+	if (!span_is(name, AUTH_FILES_NAME) && !helper_name_ok(name))
+		return -EINVAL;
+	if (n + name.n + 2 > sizeof(s->order))
+		return -E2BIG;
+	memcpy(s->order + n, name.p, name.n);
+	memcpy(s->order + n + name.n, "\n", 2);
+	return 0;
+}
+
+/* ---- files ---- */
+
+void
+secrets_file(struct secrets *s)
+{
+	s->files++;
+}
+
+void
+secrets_file_drop(struct secrets *s)
+{
+	for (struct secret **at = &s->first, *old; (old = *at);) {
+		if (old->file != s->files) {
+			at = &old->next;
+			continue;
+		}
+		*at = old->next;
+		secret_free(old);
+	}
+	for (struct secret_helper **at = &s->helpers, *old; (old = *at);) {
+		if (old->file != s->files) {
+			at = &old->next;
+			continue;
+		}
+		*at = old->next;
+		free(old);
+	}
 }
 
 void
@@ -96,7 +254,11 @@ secrets_release(struct secrets *s)
 		next = at->next;
 		secret_free(at);
 	}
-	s->first = NULL;
+	for (struct secret_helper *at = s->helpers, *next; at; at = next) {
+		next = at->next;
+		free(at);
+	}
+	*s = (struct secrets){0};
 }
 
 int

@@ -51,7 +51,7 @@ keep_number(uint64_t *dst, const struct setting *set, struct span value)
 static int
 keep_text(char *dst, const struct setting *set, struct span value)
 {
-	bool path = set->form != SETTING_PATTERN;
+	bool path = set->form == SETTING_PATH || set->form == SETTING_SOCKET;
 
 	if (value.n ? path && value.p[0] != '/' : set->least > 0)
 		return -EINVAL;
@@ -136,10 +136,14 @@ keep(struct settings *s, const struct setting *set, struct span value)
 		return keep_degraded(dst, value);
 	case SETTING_HOSTS:
 	case SETTING_PATTERNS:
+	case SETTING_PROXIES:
+	case SETTING_DIRECT:
+	case SETTING_VARIABLES:
 		return keep_line(dst, set->size, value);
 	case SETTING_PATH:
 	case SETTING_SOCKET:
 	case SETTING_PATTERN:
+	case SETTING_PROXY:
 		return keep_text(dst, set, value);
 	}
 	return -EINVAL;
@@ -305,4 +309,17 @@ settings_keep_running(struct settings *s, const struct settings *running)
 			    setting_place(running, &settings_table[i]),
 			    settings_table[i].size);
 	}
+}
+
+const char *
+settings_auth_search(const struct settings *s, unsigned i)
+{
+	/* A daemon's environment names no home; these are what root's logins write. */
+	static const char *const daemons[] = {"/run/containers/0/auth.json",
+	    "/root/.config/containers/auth.json", "/root/.docker/config.json",
+	    "/root/.dockercfg"};
+
+	if (s->n_auth_search || s->embedded)
+		return i < s->n_auth_search ? s->auth_search[i] : NULL;
+	return i < ARRAY_LEN(daemons) ? daemons[i] : NULL;
 }

@@ -25,17 +25,26 @@ enum setting_id {
 /* Where a value comes from: one of these, or SOURCE_FILE + index of settings.files. */
 enum { SOURCE_DEFAULT, SOURCE_STORAGE, SOURCE_COMMAND, SOURCE_FILE };
 
+#define AUTH_SEARCH 4
+
 struct settings {
 	/* From the command line; NULL: not given. Sockets without "unix://". */
 	const char *config, *root, *runroot, *authfile, *cert_dir, *storage_conf;
 	const char *listen_given, *control_given, *metrics_given;
 	unsigned level_given; /* 0: not given */
+	/* Where credentials are looked for when no file is named: in the first that has
+	 * some. */
+	const char *auth_search[AUTH_SEARCH];
+	unsigned n_auth_search;
 	bool embedded;
 	/* Decided, after settings_read. */
 	char graph_root[LIMIT_PATH + 1], run_root[LIMIT_PATH + 1];
 	char policy[LIMIT_PATH + 1], auth[LIMIT_PATH + 1],
 	    certs[LIMIT_PATH + 1]; /* "" = none named */
 	char storage[LIMIT_PATH + 1];
+	char auth_dir[LIMIT_PATH + 1], helper_dir[LIMIT_PATH + 1];
+	char helper_env[4097], proxy[LIMIT_HOST + 17], no_proxy[16385],
+	    registry_proxies[16385]; /* lists: a line each */
 	char registries[LIMIT_PATH + 1], aliases[LIMIT_PATH + 1];
 	char insecure[16385], plain_http[16385], unverified_tls[16385]; /* a line each */
 	uint64_t max_layer, max_image;
@@ -90,6 +99,10 @@ int settings_row_storage(
  * after storage.conf, the fallbacks of all that nobody set. */
 void settings_override(struct settings *s);
 void settings_finish(struct settings *s);
+
+/* The files in which credentials are looked for when `authfile` names none: what the
+ * command line gave, else the daemon's. NULL: there are no more. */
+const char *settings_auth_search(const struct settings *s, unsigned i);
 
 /* Whether the values go together: no two sockets on one path. 0, or negative with *e. */
 int settings_check(const struct settings *s, struct err *e) MUST_CHECK;

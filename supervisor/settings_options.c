@@ -43,6 +43,7 @@ enum option_id {
 	CONTROL,
 	METRICS,
 	LEVEL,
+	AUTH_AT,
 	EMBEDDED
 };
 
@@ -56,6 +57,7 @@ static const struct option options[] = {
     {"listen", required_argument, NULL, LISTEN},
     {"control", required_argument, NULL, CONTROL},
     {"metrics", required_argument, NULL, METRICS},
+    {"auth-search", required_argument, NULL, AUTH_AT},
     {"log-level", required_argument, NULL, LEVEL},
     {"embedded", no_argument, NULL, EMBEDDED},
     {0},
@@ -83,6 +85,12 @@ parse_option(struct settings *s, int c, const char *word, struct err *e)
 		return parse_socket(&s->control_given, optarg, e);
 	case METRICS:
 		return parse_socket(&s->metrics_given, optarg, e);
+	case AUTH_AT:
+		if (s->n_auth_search == AUTH_SEARCH)
+			return err_set(
+			    e, ERR_USAGE, "--auth-search: at most %d times", AUTH_SEARCH);
+		return parse_path(
+		    &s->auth_search[s->n_auth_search++], optarg, LIMIT_PATH - 1, e);
 	case LEVEL:
 		return parse_level(&s->level_given, optarg, e);
 	case EMBEDDED:

@@ -129,11 +129,15 @@ settings_text(const struct settings *s, enum setting_id key, char *dst, size_t c
 		break;
 	case SETTING_HOSTS:
 	case SETTING_PATTERNS:
+	case SETTING_PROXIES:
+	case SETTING_DIRECT:
+	case SETTING_VARIABLES:
 		put_list(&t, value, '\n');
 		break;
 	case SETTING_PATH:
 	case SETTING_SOCKET:
 	case SETTING_PATTERN:
+	case SETTING_PROXY:
 		put_quoted(&t, span_str(value));
 		break;
 	}

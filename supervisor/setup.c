@@ -71,16 +71,32 @@ setup_registries(struct room_entry *r)
 	return rc;
 }
 
+/* Where credentials may come from, for people. */
+static const char *
+auth_files(const struct settings *s, char *dst, size_t cap)
+{
+	const char *path;
+	size_t n = 0;
+
+	if (*s->auth)
+		return s->auth;
+	*dst = 0;
+	for (unsigned i = 0; n < cap && (path = settings_auth_search(s, i)); i++)
+		n += (size_t)snprintf(dst + n, cap - n, "%s%s", i ? ", " : "", path);
+	return dst;
+}
+
 int
 setup_frontend(struct room_entry *r)
 {
 	struct supervisor *s = r->s;
+	char files[LIMIT_PATH + 1];
 	struct ipc_msg m = IPC_MSG(setup_frontend, .embedded = s->settings.embedded,
 	    /* Bytes that cannot be used are for the verdict rooms to refuse with. */
 	    .policy_problem = span_str(s->policy.fd < 0 ? s->policy.problem.text : ""),
-	    .auth_file = span_str(s->settings.auth), .log_level = s->settings.log_level,
-	    .pins = span_str(s->settings.pins), .max_message = s->settings.max_message,
-	    .max_pulls = s->settings.max_pulls,
+	    .auth_file = span_str(auth_files(&s->settings, files, sizeof(files))),
+	    .log_level = s->settings.log_level, .pins = span_str(s->settings.pins),
+	    .max_message = s->settings.max_message, .max_pulls = s->settings.max_pulls,
 	    .max_pulls_namespace = s->settings.max_pulls_namespace,
 	    .progress_seconds = s->settings.progress_seconds,
 	    .retries = s->settings.retries, .retry_after = s->settings.retry_after,
@@ -100,7 +116,8 @@ setup_fetch(struct room_entry *r)
 	    .repository = span_str(f->repository), .verify = f->verify,
 	    /* A registry token is not waited for: it counts as the first token there. */
 	    .secret = f->secret && f->secret_kind != SECRET_BEARER,
-	    .ranges = r->s->settings.ranges);
+	    .ranges = r->s->settings.ranges, .proxy = f->proxied,
+	    .proxy_secret = span_of(f->proxy_secret, f->proxy_secret_size));
 
 	m.fds[0] = f->certs.cas;
 	m.fds[1] = f->certs.clients;
@@ -130,11 +147,15 @@ floor_of(struct room_entry *dial)
 							       : FLOOR_PUBLIC;
 }
 
+/* A proxy is root's choice: the rules for addresses are for where it leads. */
 static int
 setup_dial(struct room_entry *r)
 {
-	struct ipc_msg m = IPC_MSG(setup_dial, .host = span_str(r->fetch->host),
-	    .port = r->fetch->port, .address_floor = floor_of(r));
+	const struct fetch_info *f = r->fetch;
+	struct ipc_msg m =
+	    IPC_MSG(setup_dial, .host = span_str(f->proxied ? f->proxy.host : f->host),
+		.port = f->proxied ? f->proxy.port : f->port, .address_floor = floor_of(r),
+		.origin = span_str(f->proxied ? f->host : ""));
 
 	return port_send(&r->control, &m);
 }
@@ -179,6 +200,9 @@ room_setup(struct room_entry *r)
 		return setup_dial(r);
 	case ROOM_VERDICT:
 		return setup_verdict(r);
+	case ROOM_HELPER:
+	case ROOM_CONF:
+		return search_setup(r);
 	default:
 		return 0;
 	}

@@ -7,6 +7,7 @@
 #include "policy/sandbox/profile.h"
 #include "policy/sandbox/spawn.h"
 #include "supervisor/certs.h"
+#include "supervisor/config/proxy.h"
 #include "supervisor/daemon.h"
 #include "supervisor/files.h"
 #include "supervisor/secrets.h"
@@ -36,6 +37,11 @@ struct fetch_info {
 	size_t secret_size;
 	uint8_t *secret; /* owned */
 	struct certs certs;
+	char certs_name[301]; /* of its directory below certs.d */
+	bool proxied;
+	struct proxy proxy;
+	size_t proxy_secret_size;
+	uint8_t *proxy_secret; /* owned */
 };
 
 /* One living room. */
@@ -57,6 +63,7 @@ struct room_entry {
 	struct pending peers[ROOM_PEERS];
 	unsigned npeers;
 	struct fetch_info *fetch; /* of FETCH and DIAL; owned */
+	struct search *search;	  /* of HELPER, and of a CONF that reads for one */
 	char landlock[513];
 	unsigned landlock_abi;
 	uint64_t log_second; /* of the last line it logged ... */
@@ -77,6 +84,11 @@ struct pull_entry {
 	struct pull_entry *next;
 	uint64_t id;
 	bool access_told;
+	bool own_read;			     /* its own auth file has been looked for */
+	struct secrets own;		     /* what that said */
+	struct secrets found;		     /* what helpers answered, by server */
+	char own_file[LIMIT_NAMESPACE + 80]; /* its name; "" = there is none */
+	uint64_t own_inode;
 	struct layer_ends *layers;
 };
 
@@ -95,6 +107,8 @@ struct supervisor {
 	struct secrets secrets;
 	struct room_entry *rooms, *store, *frontend;
 	struct pull_entry *pulls;
+	struct search *searches;
+	const char *const *environment; /* ours, for helpers and proxies */
 	int cli; /* the command's channel; -1 once the frontend has it */
 	struct policy_file policy;
 	bool have_access_key, stopping, sweeping;
@@ -175,11 +189,47 @@ void pulls_forget(struct supervisor *s, bool all);
 
 int request_want_fetch(struct room_entry *r, struct ipc_msg *m);
 
+/* Starts the fetcher that the frontend asked for, with what info says; takes info over.
+ * The frontend is told when that cannot be. */
+void fetcher_begin(
+    struct supervisor *s, uint64_t pull, uint64_t fetch, struct fetch_info *info);
+
+/* A copy of the secret for the fetcher. 0 or -ENOMEM. */
+int fetch_info_give(
+    struct fetch_info *f, enum secret_kind kind, struct span bytes) MUST_CHECK;
+
 /* The access key has come: tells the store about pulls that began before it did. */
 int access_tell_waiting(struct supervisor *s);
 int request_claim(struct room_entry *r, struct ipc_msg *m);
 int request_token(struct room_entry *r, struct ipc_msg *m);
 int request_address_class(struct room_entry *r, struct ipc_msg *m);
+
+/* ---- search.c: the secret from files and helpers, before its fetcher is started ---- */
+
+struct search;
+
+/* For want_fetch with AUTH_FILES: looks for the secret of info, which it takes over, and
+ * then calls fetcher_begin; at once if nobody has to be waited for. 0 or -ENOMEM. */
+int search_begin(struct supervisor *s, struct pull_entry *p, struct fetch_info *info,
+    const struct msg_want_fetch *w) MUST_CHECK;
+
+/* The search for that fetcher, or NULL. */
+struct search *search_find(struct supervisor *s, uint64_t pull, uint64_t fetch);
+
+/* Ends it, nobody is told; all of a pull, or (all) of all pulls. */
+void search_drop(struct search *q);
+void searches_drop(struct supervisor *s, uint64_t pull, bool all);
+
+/* Its rooms: one is ready, says something, is reaped. */
+int search_setup(struct room_entry *r);
+int search_secret(struct room_entry *r, struct ipc_msg *m);
+int search_row(struct room_entry *r, struct ipc_msg *m);
+int search_read(struct room_entry *r, struct ipc_msg *m);
+void search_room_gone(struct room_entry *r, int status);
+
+/* The pull is over: its own auth file, unless it has been written anew or another pull
+ * has read it too, is removed, as whoever wrote it expects. */
+void own_file_remove(struct supervisor *s, struct pull_entry *p);
 
 /* Starts a room that `asker` wants, if the privilege table lets it; if not, it is told
  * why. */

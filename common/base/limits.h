@@ -100,6 +100,10 @@
 #define LIMIT_CONFIG_ROWS 32768
 #define LIMIT_CONFIG_BYTES MiB(4)
 
+#define LIMIT_HELPER_NAME 64 /* of a credential helper, behind docker-credential- */
+#define LIMIT_HELPER_ANSWER KiB(64)	 /* bytes of its answer */
+#define LIMIT_HELPER_ENVIRONMENT KiB(32) /* what it is given of ours */
+
 /* Messages. */
 #define LIMIT_PACKET KiB(64)
 #define LIMIT_MESSAGE_FDS 4
@@ -154,6 +158,7 @@
 #define LIMIT_GRPC_ANSWER_SECONDS 60   /* a client takes no byte of what it is given */
 #define LIMIT_CACHE_SECONDS 60	       /* a call waits for the store's first word */
 #define LIMIT_METRICS_SECONDS 10       /* for a request, and for taking its answer */
+#define LIMIT_HELPER_SECONDS 10	       /* from a helper's start to its end */
 #define LIMIT_DOCUMENT_SECONDS 10      /* CPU seconds of a document room */
 /* From asking for a document or verdict room until it has answered and gone. */
 #define LIMIT_ANSWER_SECONDS 60

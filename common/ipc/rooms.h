@@ -16,6 +16,7 @@
 	R(ROOM_VERDICT, "verdict")       \
 	R(ROOM_APPLY, "apply")           \
 	R(ROOM_STORE, "store")           \
+	R(ROOM_HELPER, "helper")         \
 	R(ROOM_CLI, "cli")
 
 enum room {

@@ -63,7 +63,9 @@ enum listen_kind { LISTEN_CRI = 0, LISTEN_CONTROL = 1, LISTEN_METRICS = 2 };
 /* What text is made of an image's documents: podman's form of `inspect`, the same for one
  * that is not in the store, the verbose `info` of the CRI. */
 enum render_kind { RENDER_LOCAL = 0, RENDER_REMOTE = 1, RENDER_CRI = 2 };
-/* DROPIN: a file of registries.conf.d; ALIASES: short-name-aliases.conf. */
+/* DROPIN: a file of registries.conf.d; ALIASES: short-name-aliases.conf.
+ * DOCKERCFG: the form before auth.json's; HELPER, HELPER_ERROR: what a credential helper
+ * wrote that ended well, or did not. */
 enum config_kind {
 	CONFIG_BULKHEAD = 0,
 	CONFIG_STORAGE = 1,
@@ -71,6 +73,9 @@ enum config_kind {
 	CONFIG_REGISTRIES = 3,
 	CONFIG_REGISTRIES_DROPIN = 4,
 	CONFIG_ALIASES = 5,
+	CONFIG_DOCKERCFG = 6,
+	CONFIG_HELPER = 7,
+	CONFIG_HELPER_ERROR = 8,
 };
 /* A row of these files, in their order: what name and value mean. A list begins with a
  * row whose value is "". */

@@ -122,7 +122,7 @@ place_fds(const struct child *c, int *control, int *program)
 static void
 die_first(const struct profile *p)
 {
-	if (!(p->asked_by & ~(1u << ROOM_SUPERVISOR)))
+	if (!(p->asked_by & ~(1u << ROOM_SUPERVISOR)) && p->room != ROOM_HELPER)
 		return;
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)

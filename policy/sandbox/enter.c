@@ -95,7 +95,8 @@ make_store_parts(struct err *e)
 static int
 enter_root(const struct ticket *t, struct err *e)
 {
-	bool tree = t->root == ROOT_TREE || t->root == ROOT_TREE_NO_LINKS;
+	bool tree = t->root == ROOT_TREE || t->root == ROOT_TREE_NO_LINKS ||
+		    t->root == ROOT_PROGRAM;
 	FD_AUTO fd = tree ? SANDBOX_FD_APPLY_TREE : -1;
 
 	if (t->landlock == LANDLOCK_STORE) {

@@ -49,6 +49,11 @@ struct path_beneath {
 #define STORE_WRITES \
 	(READS | REMOVES | WRITE_FILE | TRUNCATE | REFER | MAKE_DIR | MAKE_REG | MAKE_SYM)
 
+/* A helper may keep state in its own /tmp for as long as it lives. */
+#define TMP_WRITES                                                               \
+	(READS | REMOVES | WRITE_FILE | TRUNCATE | REFER | MAKE_DIR | MAKE_REG | \
+	    MAKE_FIFO | MAKE_SOCK | MAKE_SYM)
+
 const char *const landlock_store_writes[] = {
     "bulkhead", "overlay", "overlay-layers", "overlay-images", NULL};
 const char *const landlock_store_reads[] = {"overlay-containers", NULL};
@@ -72,6 +77,8 @@ landlock_text(enum profile_landlock kind)
 	case LANDLOCK_STORE:
 		return "writes bulkhead, overlay, overlay-layers, overlay-images; reads "
 		       "overlay-containers and the run root";
+	case LANDLOCK_PROGRAM:
+		return "reads and runs what its root has, writes /tmp, connects over TCP";
 	}
 	return "?";
 }
@@ -115,6 +122,18 @@ allow_store(int ruleset, int abi)
 }
 
 static int
+allow_program(int ruleset, int abi)
+{
+	int r = allow_beneath(ruleset, AT_FDCWD, "/", READS | EXECUTE, abi);
+
+	if (r == 0)
+		r = allow_beneath(ruleset, AT_FDCWD, "/tmp", TMP_WRITES, abi);
+	return r == 0 ? allow_beneath(
+			    ruleset, AT_FDCWD, "/dev/null", READ_FILE | WRITE_FILE, abi)
+		      : r;
+}
+
+static int
 add_rules(int ruleset, enum profile_landlock kind, int abi)
 {
 	switch (kind) {
@@ -128,6 +147,8 @@ add_rules(int ruleset, enum profile_landlock kind, int abi)
 		return allow_beneath(ruleset, AT_FDCWD, "/", READ_DIR | REMOVES, abi);
 	case LANDLOCK_STORE:
 		return allow_store(ruleset, abi);
+	case LANDLOCK_PROGRAM:
+		return allow_program(ruleset, abi);
 	case LANDLOCK_NOTHING:
 	case LANDLOCK_OFF:
 		break;
@@ -143,7 +164,8 @@ landlock_enter(enum profile_landlock kind, int abi, struct err *e)
 	struct ruleset_attr attr = {.fs = known_fs(abi)};
 	size_t size = sizeof attr.fs;
 	if (abi >= 4) {
-		attr.net = BIND_TCP | (kind == LANDLOCK_ETC_AND_TCP ? 0 : CONNECT_TCP);
+		bool connects = kind == LANDLOCK_ETC_AND_TCP || kind == LANDLOCK_PROGRAM;
+		attr.net = BIND_TCP | (connects ? 0 : CONNECT_TCP);
 		size += sizeof attr.net;
 	}
 	if (abi >= 6) {

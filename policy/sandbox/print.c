@@ -59,6 +59,8 @@ root_text(enum profile_root root)
 	case ROOT_TREE:
 	case ROOT_TREE_NO_LINKS:
 		return "the layer's tree";
+	case ROOT_PROGRAM:
+		return "/usr and /etc read-only, an empty /tmp";
 	}
 	return "?";
 }

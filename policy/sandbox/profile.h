@@ -72,6 +72,8 @@ enum profile_root {
 	ROOT_RESOLVER, /* read-only tmpfs with /etc/{hosts,resolv.conf,nsswitch.conf} */
 	ROOT_TREE,     /* one layer's tree, links followed inside it */
 	ROOT_TREE_NO_LINKS, /* that, and no link is followed */
+	ROOT_PROGRAM, /* tmpfs with /usr and /etc read-only, the programs' directory, an
+			 own /proc, an empty /tmp */
 };
 
 /* What Landlock leaves. Everything that it knows and that is not listed is refused. */
@@ -83,6 +85,7 @@ enum profile_landlock {
 	LANDLOCK_TREE_READ,   /* read beneath "/" */
 	LANDLOCK_TREE_REMOVE, /* list and unlink beneath "/" */
 	LANDLOCK_STORE,	      /* parts of the graph root: see landlock.c */
+	LANDLOCK_PROGRAM,     /* read and run beneath "/", write in /tmp, connect */
 };
 
 enum profile_seccomp {

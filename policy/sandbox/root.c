@@ -1,4 +1,4 @@
-#include "policy/sandbox/root.h"
+#include "policy/sandbox/root_inner.h"
 
 #include "common/base/fd.h"
 #include "common/base/limits.h"
@@ -11,13 +11,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Any directory that is always there: what it shows is gone after the pivot. */
-#define SPOT "/proc"
-
 #define RESOLVER_FILE MiB(1)
 
-static int
-pivot_here(struct err *e)
+int
+root_pivot(struct err *e)
 {
 	/* The old root is stacked on the new one's place and taken off again: no
 	 * directory for it is needed inside. */
@@ -30,8 +27,8 @@ pivot_here(struct err *e)
 	return 0;
 }
 
-static int
-write_file(int dir, const char *name, const void *p, size_t n)
+int
+root_write_file(int dir, const char *name, const void *p, size_t n)
 {
 	FD_AUTO fd =
 	    openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
@@ -42,8 +39,8 @@ write_file(int dir, const char *name, const void *p, size_t n)
 }
 
 /* A file that is missing stays missing: glibc has a default for each. */
-static int
-copy_file(int dir, const char *from, const char *name, struct err *e)
+int
+root_copy_file(int dir, const char *from, const char *name, struct err *e)
 {
 	CLEANUP(free_ptr) uint8_t *p = NULL;
 	size_t n = 0;
@@ -53,8 +50,8 @@ copy_file(int dir, const char *from, const char *name, struct err *e)
 		return errno == ENOENT ? 0 : err_errno(e, errno, "opening %s", from);
 	int r = fd_read_whole(fd, RESOLVER_FILE, &p, &n);
 	if (r == 0)
-		r = write_file(dir, name, p, n);
-	return r < 0 ? err_errno(e, -r, "copying %s for the dialer", from) : 0;
+		r = root_write_file(dir, name, p, n);
+	return r < 0 ? err_errno(e, -r, "copying %s for the room", from) : 0;
 }
 
 static int
@@ -64,11 +61,11 @@ fill_resolver(int dir, struct err *e)
 
 	if (fchmod(dir, 0555) < 0)
 		return err_errno(e, errno, "mode of the dialer's /etc");
-	int r = write_file(dir, "nsswitch.conf", nsswitch, sizeof nsswitch - 1);
+	int r = root_write_file(dir, "nsswitch.conf", nsswitch, sizeof nsswitch - 1);
 	if (r < 0)
 		return err_errno(e, -r, "writing the dialer's nsswitch.conf");
-	r = copy_file(dir, "/etc/hosts", "hosts", e);
-	return r < 0 ? r : copy_file(dir, "/etc/resolv.conf", "resolv.conf", e);
+	r = root_copy_file(dir, "/etc/hosts", "hosts", e);
+	return r < 0 ? r : root_copy_file(dir, "/etc/resolv.conf", "resolv.conf", e);
 }
 
 static int
@@ -94,7 +91,7 @@ enter_tmpfs(bool resolver, struct err *e)
 		return err_errno(e, errno, "making the empty root read-only");
 	if (chdir(SPOT) < 0)
 		return err_errno(e, errno, "chdir to the empty root");
-	return pivot_here(e);
+	return root_pivot(e);
 }
 
 static int
@@ -105,7 +102,7 @@ enter_tree(int tree, struct err *e)
 		return err_errno(e, errno, "attaching the layer's tree");
 	if (fchdir(tree) < 0)
 		return err_errno(e, errno, "chdir to the layer's tree");
-	return pivot_here(e);
+	return root_pivot(e);
 }
 
 int
@@ -120,6 +117,8 @@ root_enter(enum profile_root kind, int tree, struct err *e)
 	case ROOT_TREE:
 	case ROOT_TREE_NO_LINKS:
 		return enter_tree(tree, e);
+	case ROOT_PROGRAM:
+		return root_program(tree, e);
 	}
 	return err_set(e, ERR_INTERNAL, "no such root");
 }

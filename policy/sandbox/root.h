@@ -6,7 +6,7 @@
 
 /* Makes `kind` this process's root and detaches everything else. The mount namespace must
  * be this process's own and not shared. For the ROOT_TREE kinds, `tree` is a detached
- * mount. 0, or negative with *e. */
+ * mount; for ROOT_PROGRAM any directory, or none. 0, or negative with *e. */
 int root_enter(enum profile_root kind, int tree, struct err *e) MUST_CHECK;
 
 #endif

@@ -280,8 +280,8 @@ spawn_as(struct sandbox_host *h, const struct profile *p, int dir, uid_t uid,
 	if (p->landlock == LANDLOCK_STORE) {
 		c.fds[SANDBOX_FD_STORE_GRAPH - SANDBOX_FD_CONTROL] = h->graph;
 		c.fds[SANDBOX_FD_STORE_RUN - SANDBOX_FD_CONTROL] = h->run;
-	} else if (has_tree) {
-		c.fds[SANDBOX_FD_APPLY_TREE - SANDBOX_FD_CONTROL] = tree;
+	} else if (has_tree || p->root == ROOT_PROGRAM) {
+		c.fds[SANDBOX_FD_APPLY_TREE - SANDBOX_FD_CONTROL] = has_tree ? tree : dir;
 	}
 	int r = start(&c, wait_write, out, e);
 	out->control = r == 0 ? fd_steal(&ours) : -1;

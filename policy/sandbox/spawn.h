@@ -10,7 +10,7 @@
 #include "policy/sandbox/filter.h"
 #include "policy/sandbox/uids.h"
 
-#define SANDBOX_ROWS 16 /* at least the rows of profiles.def */
+#define SANDBOX_ROWS 24 /* at least the rows of profiles.def */
 
 struct sandbox_host {
 	struct features features;
@@ -68,7 +68,8 @@ struct sandbox_room {
 
 /* Starts a room by its row. dir: for apply's rows the directory that becomes the room's
  * root, as the store sent it (checked: a directory on the mount that sandbox_graph made;
- * still the caller's); else -1. Reports of a child that fails before exec come over
+ * still the caller's); for helper the directory of its program, which is then seen under
+ * its own path, or -1; else -1. Reports of a child that fails before exec come over
  * out->control as SANDBOX_FAILED. 0, or negative with *e: also when too many live or
  * start (ERR_IN_USE). */
 int sandbox_spawn(struct sandbox_host *h, const struct profile *p, int dir,

@@ -95,7 +95,8 @@ status_compare(const struct sandbox_status *s, const struct profile *p, uid_t ui
 		return differs(e, p, "namespaces");
 	if (ns & NS_PID && s->pid_inside != 1)
 		return differs(e, p, "pid");
-	if (p->root != ROOT_HOST && s->mounts != 1)
+	if (p->root == ROOT_PROGRAM ? strncmp(s->root, "tmpfs (ro", 9) != 0
+				    : p->root != ROOT_HOST && s->mounts != 1)
 		return differs(e, p, "root");
 	if (!limits_match(s, p))
 		return differs(e, p, "resource limits");

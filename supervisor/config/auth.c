@@ -137,20 +137,36 @@ read_store(struct reading *r, const struct jv *store)
 	return r->sink->row(r->sink->arg, "creds_store", jv_text(store));
 }
 
+static int
+read_object(struct reading *r, struct span bytes, struct jv **root)
+{
+	struct err why = {0};
+
+	int ret = jv_parse(bytes, "credentials", root, &why);
+	if (!ret && jv_kind(*root) != JV_OBJECT)
+		return reading_refuse(r, 0, "not a JSON object");
+	return ret && ret != -ENOMEM ? reading_refuse(r, 0, "%.700s", why.text) : ret;
+}
+
+int
+dockercfg_read(struct reading *r, struct span bytes)
+{
+	CLEANUP(jv_free) struct jv *root = NULL;
+	int ret = read_object(r, bytes, &root);
+
+	return ret ? ret : read_auths(r, root);
+}
+
 int
 auth_read(struct reading *r, struct span bytes)
 {
 	CLEANUP(jv_free) struct jv *root = NULL;
 	struct err why = {0};
 
-	int ret = jv_parse(bytes, "credentials", &root, &why);
-	if (ret == -ENOMEM)
-		return ret;
-	if (!ret && jv_kind(root) != JV_OBJECT)
-		return reading_refuse(r, 0, "not a JSON object");
-	if (!ret)
-		ret = jv_check_case(root, top_keys, "credentials", &why);
+	int ret = read_object(r, bytes, &root);
 	if (ret)
+		return ret;
+	if (jv_check_case(root, top_keys, "credentials", &why))
 		return reading_refuse(r, 0, "%.700s", why.text);
 	ret = read_auths(r, jv_get(root, "auths"));
 	if (!ret)

@@ -82,6 +82,12 @@ config_read(enum config_kind kind, struct span bytes, const char *name,
 	case CONFIG_REGISTRIES_DROPIN:
 	case CONFIG_ALIASES:
 		return registries_read(&r, kind, bytes);
+	case CONFIG_DOCKERCFG:
+		return dockercfg_read(&r, bytes);
+	case CONFIG_HELPER:
+		return helper_read(&r, bytes);
+	case CONFIG_HELPER_ERROR:
+		return helper_error_read(&r, bytes);
 	}
 	return reading_refuse(&r, 0, "a file of no known kind");
 }

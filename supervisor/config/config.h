@@ -13,7 +13,15 @@
  *   cred_helper  "registry TAB helper", for each of credHelpers
  *   creds_store  the helper for everything else
  *   ignored      an entry nobody can use, and why
- * Helpers are reported, not run.
+ * Helpers are named here and run by the supervisor.
+ *
+ * CONFIG_DOCKERCFG: what stands in auths, alone.
+ *
+ * CONFIG_HELPER: what a credential helper answered. At most one secret, of scope
+ * "helper".
+ *
+ * CONFIG_HELPER_ERROR: what one wrote that failed. Nothing if it only knows nobody there,
+ * else a refusal with its first line.
  *
  * CONFIG_REGISTRIES, containers-registries.conf(5), in both of its versions; _DROPIN, a
  * file of registries.conf.d, in version 2 alone; CONFIG_ALIASES, the table [aliases] of

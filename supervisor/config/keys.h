@@ -15,7 +15,11 @@ enum setting_form {
 	SETTING_DURABILITY, /* one of setting_durabilities */
 	SETTING_FALLBACK,   /* one of setting_fallbacks */
 	SETTING_PATTERN,    /* of image names */
+	SETTING_PROXY,	    /* "http://host[:port]", or "environment" */
 	SETTING_PATTERNS,   /* this and the next: lists */
+	SETTING_PROXIES,    /* "host[:port]=" or "*.domain=", then a proxy or "direct" */
+	SETTING_DIRECT,	    /* who is reached without a proxy */
+	SETTING_VARIABLES,  /* names of environment variables */
 	SETTING_HOSTS,
 	SETTING_NAMES,
 };

@@ -18,6 +18,9 @@ int storage_read(struct reading *r, struct span bytes) MUST_CHECK;
 int auth_read(struct reading *r, struct span bytes) MUST_CHECK;
 int registries_read(
     struct reading *r, enum config_kind kind, struct span bytes) MUST_CHECK;
+int dockercfg_read(struct reading *r, struct span bytes) MUST_CHECK;
+int helper_read(struct reading *r, struct span bytes) MUST_CHECK;
+int helper_error_read(struct reading *r, struct span bytes) MUST_CHECK;
 
 /* toml_scan and toml_read over the bytes, refusals put into words. */
 int reading_toml(

@@ -3,6 +3,7 @@
 #include "common/base/limits.h"
 #include "common/ref/ref.h"
 #include "supervisor/config/keys.h"
+#include "supervisor/config/proxy.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -87,6 +88,20 @@ name_ok(struct span text)
 			return false;
 	}
 	return text.n >= 1 && text.n <= 32;
+}
+
+/* PATH and HOME are set already; LD_* would not be the program's own. */
+static bool
+variable_ok(struct span text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		uint8_t c = text.p[i];
+		if (!(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') && c != '_' &&
+		    !(i && c >= '0' && c <= '9'))
+			return false;
+	}
+	return text.n >= 1 && text.n <= 64 && !span_is(text, "PATH") &&
+	       !span_is(text, "HOME") && !span_starts(text, "LD_");
 }
 
 /* What an image name could look like, with a star at its end or one at each end. */
@@ -236,6 +251,7 @@ give_text(struct state *s, const struct setting *set, const struct toml_row *row
 {
 	struct span text = span_of(row->text, row->n);
 	const char *why;
+	struct proxy proxy;
 
 	if (row->kind != TOML_TEXT)
 		return reading_refuse(s->r, row->line, "%s is not a string", set->key);
@@ -255,6 +271,29 @@ give_text(struct state *s, const struct setting *set, const struct toml_row *row
 			   : refuse_text(s, set, row,
 				 "neither host[:port] nor an address range such as "
 				 "10.0.0.0/8");
+	case SETTING_PROXY:
+		return !text.n || span_is(text, "environment") ||
+			       proxy_parse(text, false, &proxy)
+			   ? give(s, set, text)
+			   : refuse_text(s, set, row,
+				 "neither http://host[:port] nor \"environment\" (the "
+				 "proxy's credentials stand in the auth file, under its "
+				 "host:port)");
+	case SETTING_PROXIES:
+		return proxy_rule_ok(text)
+			   ? give(s, set, text)
+			   : refuse_text(s, set, row,
+				 "not host[:port] or *.domain, \"=\", and "
+				 "http://host[:port] or direct");
+	case SETTING_DIRECT:
+		return no_proxy_ok(text)
+			   ? give(s, set, text)
+			   : refuse_text(s, set, row,
+				 "neither a domain, nor an address, nor a range");
+	case SETTING_VARIABLES:
+		return variable_ok(text)
+			   ? give(s, set, text)
+			   : refuse_text(s, set, row, "not the name of a variable");
 	case SETTING_NAMES:
 		return name_ok(text)
 			   ? give(s, set, text)

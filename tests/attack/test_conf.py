@@ -3,6 +3,7 @@ import os
 
 from harness import Failure, test
 from test_liars import Liars
+import registry
 
 USAGE, INTERNAL = 64, 125
 TOO_MUCH = "says more than a file can"
@@ -66,6 +67,35 @@ def reader_of_credentials(t):
     rows(t, t.config(authfile=auth),
          ("auth-secrets", INTERNAL, TOO_MUCH),
          ("auth-small-secrets", INTERNAL, TOO_MUCH))
+
+
+@test
+def reader_of_a_helpers_answer(t):
+    """Its lies end the pull that it reads for, and nothing else: one secret, no more, no rows."""
+    liars, server = Liars(t), t.scripted()
+    ref = server.add(t.image("tiny"), "conf/app")
+    server.on("^/v2/", registry.need_basic("u", "right"))
+    helpers = t.folder + "/helpers"
+    os.mkdir(helpers)
+    with open(helpers + "/docker-credential-x", "w") as file:
+        file.write("""#!/bin/sh\necho '{"ServerURL":"","Username":"u","Secret":"right"}'\n""")
+    os.chmod(helpers + "/docker-credential-x", 0o755)
+    config = t.config(credential_helper_dir=helpers, authfile=t.write("auth.json", {
+        "credHelpers": {server.host: "x"}}))
+
+    def pull(expect):
+        t.session.bin = liars.bin
+        try:
+            return t.pull(t.store(), ref, config=config, expect=expect, timeout=60)
+        finally:
+            t.session.bin = liars.honest
+    for lie in ("answer-secrets", "answer-none", "answer-row", "answer-room", "answer-crash"):
+        liars.put("conf", lie)
+        t.has(pull(INTERNAL).err, "docker-credential-x for " + server.host, lie)
+        t.ok(not server.saw(registry.basic("u", "of the liar")), lie)
+        t.eq(t.session.leftovers(), [], lie)
+    liars.restore("conf")
+    pull(0)
 
 
 @test

@@ -135,6 +135,15 @@ def mounts():
         return sorted(line.split()[4] for line in file)
 
 
+def copy_of(source, target):
+    """A file, or a directory in place of what is there."""
+    if os.path.isdir(source):
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+    else:
+        shutil.copy(source, target)
+
+
 # One test ----------------------------------------------------------------------------------
 
 class Context:
@@ -194,19 +203,20 @@ class Context:
         return self.session.write_config(self.folder, policy, settings)
 
     def etc(self):
-        """/etc may be written from now on; the test's end forgets it. The resolver's files, which
-        may be mounts of their own, are those of the machine still."""
+        """/etc may be written from now on; the test's end forgets it. What is mounted in it, the
+        resolver's files for one, looks as it did."""
         base = self.session.fresh(self.session.fast)
-        for part in ("upper", "work"):
+        for part in ("upper", "work", "kept"):
             os.mkdir("%s/%s" % (base, part))
-        keep = [m for m in mounts() if m.startswith("/etc/")]
-        for i, path in enumerate(keep):
-            shutil.copy(path, "%s/%d" % (base, i))
+        kept = {path: "%s/kept/%d" % (base, i) for i, path in enumerate(mounts())
+                if path.startswith("/etc/")}
+        for path, copy in kept.items():
+            copy_of(path, copy)
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", "lowerdir=/etc,upperdir=%s/upper,"
                         "workdir=%s/work" % (base, base), "/etc"], check=True)
         self.cleanups.append(lambda: subprocess.run(["umount", "-l", "/etc"], check=True))
-        for i, path in enumerate(keep):
-            shutil.copy("%s/%d" % (base, i), path)
+        for path, copy in kept.items():
+            copy_of(copy, path)
 
     # programs
 

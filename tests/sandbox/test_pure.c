@@ -168,6 +168,7 @@ as_in_the_table(const struct profile *p)
 	    .pid_inside = 1,
 	    .namespaces = p->namespaces,
 	    .mounts = 1,
+	    .root = "tmpfs (ro,nosuid)",
 	};
 	unsigned n = 0;
 
@@ -228,7 +229,10 @@ every_difference_is_named(void **state)
 		for (unsigned ns = 1; ns <= NS_USER; ns <<= 1)
 			DIFFER(s.namespaces ^= ns, "namespaces");
 		DIFFER(s.pid_inside = 2, "pid");
-		DIFFER(s.mounts = 2, "root");
+		if (p->root == ROOT_PROGRAM)
+			DIFFER(s.root[7] = 'w', "root");
+		else
+			DIFFER(s.mounts = 2, "root");
 		DIFFER(s.limit[0].hard++, "limits");
 		DIFFER(s.limit[0].soft++, "limits");
 	}
@@ -424,6 +428,7 @@ who_asks(void **state)
 			assert_int_equal(by, 1u << ROOM_STORE);
 			break;
 		case ROOM_CONF:
+		case ROOM_HELPER:
 		case ROOM_FRONTEND:
 		case ROOM_STORE:
 			assert_int_equal(by, 1u << ROOM_SUPERVISOR);

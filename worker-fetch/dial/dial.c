@@ -189,3 +189,18 @@ dial_host(const char *host, uint16_t port, const struct dial_rules *rules,
 	    took < rules->deadline_ms ? rules->deadline_ms - (unsigned)took : 0;
 	return dial_addresses(&list, host, port, &rest, out, e);
 }
+
+int
+dial_behind_proxy(const char *host, uint16_t port, const struct dial_rules *rules,
+    enum address_class *class, struct err *e)
+{
+	struct addresses list;
+
+	*class = ADDRESS_PUBLIC;
+	if (!resolve_literal(host, port, &list))
+		return 0;
+	*class = address_class_of(&list.at[0].sa);
+	return address_allowed(*class, rules->floor, rules->allow_link)
+		   ? 0
+		   : refused_all(&list, host, rules, e);
+}

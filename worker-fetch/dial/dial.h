@@ -24,6 +24,12 @@ struct dial_result {
 int dial_host(const char *host, uint16_t port, const struct dial_rules *rules,
     struct dial_result *out, struct err *e) MUST_CHECK;
 
+/* Whether the rules let a proxy be asked for host: an address or localhost is judged as
+ * if it were dialled here; what a name means, the proxy alone knows, and it counts as
+ * public. The class in *class. 0 or ERR_NETWORK. */
+int dial_behind_proxy(const char *host, uint16_t port, const struct dial_rules *rules,
+    enum address_class *class, struct err *e) MUST_CHECK;
+
 /* The second half: to one of these addresses. host is for messages. */
 int dial_addresses(const struct addresses *list, const char *host, uint16_t port,
     const struct dial_rules *rules, struct dial_result *out, struct err *e) MUST_CHECK;

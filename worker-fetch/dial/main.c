@@ -14,6 +14,7 @@ enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
 struct room_state {
 	struct chan control, fetch;
 	char host[LIMIT_HOST + 1];
+	char origin[LIMIT_HOST + 1]; /* behind the proxy at host; "" = host itself */
 	uint16_t port;
 	struct dial_rules rules;
 	bool told; /* the class of the first address */
@@ -28,7 +29,8 @@ set_up(struct room_state *s)
 	if (control_wait(&s->control, &m, -1) != 0)
 		return -1;
 	if (m.type != MSG_setup_dial || m.setup_dial.address_floor > ADDRESS_PUBLIC ||
-	    !span_to_str(m.setup_dial.host, s->host, sizeof(s->host)))
+	    !span_to_str(m.setup_dial.host, s->host, sizeof(s->host)) ||
+	    !span_to_str(m.setup_dial.origin, s->origin, sizeof(s->origin)))
 		return -1;
 	s->port = (uint16_t)m.setup_dial.port;
 	s->rules = (struct dial_rules){
@@ -56,13 +58,34 @@ tell_class(struct room_state *s, enum address_class class)
 	return chan_send_wait(&s->control, &m, 1000);
 }
 
+/* A proxy is where the configuration says; the rules are for the origin, and so is the
+ * class. */
+static int
+dial_proxy(const struct room_state *s, struct dial_result *got, struct err *e)
+{
+	struct dial_rules any = s->rules;
+	enum address_class class;
+	struct err why = {0};
+
+	int r = dial_behind_proxy(s->origin, 0, &s->rules, &class, e);
+	if (r < 0)
+		return r;
+	any.floor = ADDRESS_LOOPBACK;
+	r = dial_host(s->host, s->port, &any, got, &why);
+	got->class = class;
+	if (r < 0) /* r tells whether another time may do better */
+		err_set(e, why.code, "the proxy for %s: %.700s", s->origin, why.text);
+	return r;
+}
+
 static int
 answer(struct room_state *s, uint64_t id)
 {
 	struct dial_result got = {.fd = -1};
 	struct err e = {0};
 
-	int r = dial_host(s->host, s->port, &s->rules, &got, &e);
+	int r = *s->origin ? dial_proxy(s, &got, &e)
+			   : dial_host(s->host, s->port, &s->rules, &got, &e);
 	if (r < 0) {
 		struct ipc_msg m =
 		    IPC_MSG(dial_failed, .id = id, .code = (uint64_t)e.code,

@@ -211,6 +211,16 @@ explain(int gai, int errnum, unsigned took_ms, const char *host, struct err *e)
 	    gai == EAI_SYSTEM ? strerror(errnum) : gai_strerror(gai));
 }
 
+bool
+resolve_literal(const char *host, uint16_t port, struct addresses *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (is_localhost(host))
+		return add_literal(out, "127.0.0.1", port) &&
+		       add_literal(out, "::1", port);
+	return add_literal(out, host, port);
+}
+
 int
 resolve_host(const char *host, uint16_t port, unsigned deadline_ms, struct addresses *out,
     struct err *e)
@@ -219,14 +229,8 @@ resolve_host(const char *host, uint16_t port, unsigned deadline_ms, struct addre
 	struct addrinfo *list = NULL;
 	struct timespec start;
 
-	memset(out, 0, sizeof(*out));
-	if (add_literal(out, host, port))
+	if (resolve_literal(host, port, out))
 		return 0;
-	if (is_localhost(host)) {
-		add_literal(out, "127.0.0.1", port);
-		add_literal(out, "::1", port);
-		return 0;
-	}
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	watch_start(deadline_ms);
 	resolver_hurry();

@@ -28,4 +28,7 @@ struct addresses {
 int resolve_host(const char *host, uint16_t port, unsigned deadline_ms,
     struct addresses *out, struct err *e) MUST_CHECK;
 
+/* Whether host is an address or localhost, which ask nobody: then that is *out. */
+bool resolve_literal(const char *host, uint16_t port, struct addresses *out);
+
 #endif

@@ -212,6 +212,8 @@ attempt_start(struct transfer *t)
 	    .url = &t->url,
 	    .trust = o->verify ? t->engine->trust : NULL,
 	    .identity = t->engine->identity,
+	    .proxied = o->proxied,
+	    .proxy_authorization = o->proxy_authorization,
 	    .connect_ms = o->times.first_byte + 1000,
 	    .accept = t->accept ? t->accept : "*/*",
 	    .authorization = t->authorization,

@@ -51,6 +51,7 @@ struct fetcher {
 	bool secret_due; /* one was announced and has not come */
 	enum secret_kind secret_kind;
 	char *secret;
+	char *proxy_authorization;
 	char *tokens[FETCH_TOKENS];
 	unsigned n_tokens;
 	struct job *jobs;

@@ -66,6 +66,8 @@ outcome_status(
 	"; it may not accept what it got, or wants one: NAME.cert and NAME.key belong " \
 	"in "                                                                           \
 	"its directory below certs.d"
+#define PROXY_LOGIN \
+	"; the proxy demands a login: an entry for its host:port in the auth file"
 #define OLD "; less than TLS 1.2 is not spoken"
 #define NO_TLS                                                                           \
 	"; what answers there speaks no TLS: plain HTTP is spoken only with registries " \
@@ -81,6 +83,8 @@ static const struct hint {
     {"alert certificate required", ERR_AUTH, CLIENT},
     {"alert bad certificate", ERR_AUTH, CLIENT}, /* this and the next: TLS 1.2 */
     {"alert unknown ca", ERR_AUTH, CLIENT},
+    {"CONNECT tunnel failed, response 407", ERR_AUTH, PROXY_LOGIN},
+    {"CONNECT tunnel failed", ERR_NETWORK, "; the proxy refuses to connect to it"},
     {"unsupported protocol", ERR_NETWORK, OLD},
     {"alert protocol version", ERR_NETWORK, OLD},
     {"wrong version number", ERR_NETWORK, NO_TLS},
@@ -100,7 +104,7 @@ outcome_broken(const struct url *url, const char *detail, bool untrusted, struct
 		: ""};
 
 	for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
-		if (strstr(detail, hints[i].detail))
+		if (!*hint.detail && strstr(detail, hints[i].detail))
 			hint = hints[i];
 	}
 	span_escape(span_str(detail), safe, sizeof(safe));

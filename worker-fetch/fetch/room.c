@@ -16,6 +16,23 @@ enum { ROOM_GOES_ON = 0, ROOM_DONE = 1 }; /* or negative: a violation */
 
 /* ---- setup ---- */
 
+/* The header stays for as long as the fetcher lives: each connection begins with it. */
+static int
+set_proxy(struct fetcher *f, const struct msg_setup_fetch *m)
+{
+	size_t cap = sizeof("Basic ") + 4 * ((m->proxy_secret.n + 2) / 3);
+
+	f->origin.proxied = m->proxy;
+	if (!m->proxy_secret.n)
+		return 0;
+	f->proxy_authorization = malloc(cap);
+	if (!f->proxy_authorization ||
+	    !basic_authorization(m->proxy_secret, f->proxy_authorization, cap))
+		return -EPROTO;
+	f->origin.proxy_authorization = f->proxy_authorization;
+	return 0;
+}
+
 /* All of a sealed memfd; the caller frees it. */
 static int
 read_sealed(int fd, size_t max, struct span *out)
@@ -55,6 +72,8 @@ set_origin(struct fetcher *f, const struct msg_setup_fetch *m, const int fds[2])
 	    read_sealed(fds[1], LIMIT_CLIENT_CERTS, &f->origin.clients) < 0)
 		return -EPROTO;
 	f->origin.verify = m->verify;
+	if (set_proxy(f, m) < 0)
+		return -EPROTO;
 	f->pull = m->pull;
 	f->secret_due = m->secret;
 	f->ranges = (unsigned)m->ranges;
@@ -329,6 +348,7 @@ fetcher_release(struct fetcher *f)
 	for (unsigned i = 0; i < f->n_tokens; i++)
 		free(f->tokens[i]);
 	free(f->secret);
+	free(f->proxy_authorization);
 }
 
 int

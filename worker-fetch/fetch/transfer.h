@@ -31,6 +31,9 @@ struct transfer_origin {
 	bool verify;	/* certificates */
 	/* Needed only by transfer_engine_open: PEM; see identity.h. */
 	struct span ca, clients;
+	bool proxied; /* sockets lead to a proxy, which gets this header if it is not NULL
+		       */
+	const char *proxy_authorization;
 	struct transfer_times times;
 	/* The engine lacks a connection: answer, now or later, with
 	 * transfer_engine_socket or transfer_engine_no_socket, once a call. */

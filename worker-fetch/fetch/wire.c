@@ -26,7 +26,7 @@ struct wire {
 struct wire_call {
 	struct wire *wire;
 	CURL *easy;
-	struct curl_slist *headers, *connect_to;
+	struct curl_slist *headers, *connect_to, *proxy_headers;
 	void *arg;
 	struct trust *trust;
 	struct identity *identity;
@@ -134,7 +134,7 @@ on_body(char *p, size_t size, size_t n, void *arg)
 /* ---- one call ---- */
 
 static bool
-add_header(struct wire_call *c, const char *name, const char *value)
+add_header(struct curl_slist **list, const char *name, const char *value)
 {
 	size_t n = strlen(name) + strlen(value) + 3;
 	CLEANUP(free_ptr) char *line = malloc(n);
@@ -142,10 +142,10 @@ add_header(struct wire_call *c, const char *name, const char *value)
 	if (!line)
 		return false;
 	snprintf(line, n, "%s: %s", name, value);
-	struct curl_slist *longer = curl_slist_append(c->headers, line);
+	struct curl_slist *longer = curl_slist_append(*list, line);
 	explicit_bzero(line, n);
 	if (longer)
-		c->headers = longer;
+		*list = longer;
 	return longer != NULL;
 }
 
@@ -156,9 +156,10 @@ set_headers(struct wire_call *c, const struct wire_spec *spec)
 {
 	char range[48];
 
-	if (!add_header(c, "Accept", spec->accept) ||
-	    !add_header(c, "Accept-Encoding", "identity") ||
-	    (spec->authorization && !add_header(c, "Authorization", spec->authorization)))
+	if (!add_header(&c->headers, "Accept", spec->accept) ||
+	    !add_header(&c->headers, "Accept-Encoding", "identity") ||
+	    (spec->authorization &&
+		!add_header(&c->headers, "Authorization", spec->authorization)))
 		return false;
 	int n =
 	    snprintf(range, sizeof(range), "bytes=%llu-", (unsigned long long)spec->from);
@@ -166,24 +167,46 @@ set_headers(struct wire_call *c, const struct wire_spec *spec)
 		snprintf(range + n, sizeof(range) - (size_t)n, "%llu",
 		    (unsigned long long)spec->until - 1);
 	if ((spec->from || spec->until) &&
-	    (!add_header(c, "Range", range) ||
-		(spec->if_range && !add_header(c, "If-Range", spec->if_range))))
+	    (!add_header(&c->headers, "Range", range) ||
+		(spec->if_range && !add_header(&c->headers, "If-Range", spec->if_range))))
 		return false;
 	return SET(CURLOPT_HTTPHEADER, c->headers);
+}
+
+/* The proxy's own header goes to nobody else. */
+static bool
+set_proxy(struct wire_call *c, const struct wire_spec *spec)
+{
+	if (spec->proxy_authorization &&
+	    !add_header(
+		&c->proxy_headers, "Proxy-Authorization", spec->proxy_authorization))
+		return false;
+	return SET(CURLOPT_PROXY, "http://" DUMMY_ADDRESS ":80") &&
+	       SET(CURLOPT_NOPROXY, "") &&
+	       SET(CURLOPT_HTTPPROXYTUNNEL, spec->url->tls ? 1L : 0L) &&
+	       SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
+	       SET(CURLOPT_PROXYHEADER, c->proxy_headers) &&
+	       SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+}
+
+static bool
+set_no_proxy(struct wire_call *c)
+{
+	c->connect_to = curl_slist_append(NULL, "::" DUMMY_ADDRESS ":");
+	return c->connect_to && SET(CURLOPT_CONNECT_TO, c->connect_to) &&
+	       SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOPROXY, "*");
 }
 
 static bool
 set_connection(struct wire_call *c, const struct wire_spec *spec)
 {
-	c->connect_to = curl_slist_append(NULL, "::" DUMMY_ADDRESS ":");
-	return c->connect_to && SET(CURLOPT_CONNECT_TO, c->connect_to) &&
+	return (spec->proxied ? set_proxy(c, spec) : set_no_proxy(c)) &&
 	       SET(CURLOPT_OPENSOCKETFUNCTION, hand_out_socket) &&
 	       SET(CURLOPT_OPENSOCKETDATA, c) &&
 	       SET(CURLOPT_CLOSESOCKETFUNCTION, take_back_socket) &&
 	       SET(CURLOPT_CLOSESOCKETDATA, c->wire) &&
 	       SET(CURLOPT_IPRESOLVE, (long)CURL_IPRESOLVE_V4) &&
 	       SET(CURLOPT_CONNECTTIMEOUT_MS, (long)spec->connect_ms) &&
-	       SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOPROXY, "*") &&
 	       SET(CURLOPT_PROTOCOLS_STR, spec->url->tls ? "https" : "http") &&
 	       SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
 }
@@ -267,6 +290,7 @@ wire_call_free(struct wire_call *c)
 	}
 	curl_slist_free_all(c->headers);
 	curl_slist_free_all(c->connect_to);
+	curl_slist_free_all(c->proxy_headers);
 	c->wire->calls--;
 	free(c);
 }
@@ -297,6 +321,10 @@ end_of(const struct wire_call *c, CURLcode rc)
 	case CURLE_OK:
 		return WIRE_OK;
 	case CURLE_RECV_ERROR:
+		/* What a proxy refuses it refuses again. */
+		if (strstr(c->error, "CONNECT"))
+			return WIRE_FAILED;
+		return WIRE_BROKEN;
 		/* TLS 1.3 tells it after the handshake. */
 		return strstr(c->error, "certificate required") ? WIRE_FAILED
 								: WIRE_BROKEN;

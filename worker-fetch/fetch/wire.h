@@ -39,9 +39,11 @@ struct wire_spec {
 	struct identity
 	    *identity;	     /* client certificates, or NULL; must outlive the wire */
 	unsigned connect_ms; /* for the TLS handshake */
-	const char *accept;  /* never NULL */
-	const char *authorization; /* or NULL */
-	const char *form;	   /* POST this, or NULL */
+	bool proxied;	     /* the sockets lead to a proxy ... */
+	const char *proxy_authorization; /* ... that wants to see this, or NULL */
+	const char *accept;		 /* never NULL */
+	const char *authorization;	 /* or NULL */
+	const char *form;		 /* POST this, or NULL */
 	uint64_t from,
 	    until; /* ask for these bytes; until 0: to the end; both 0: no Range */
 	const char *if_range; /* the ETag under which a range is wanted, or NULL */

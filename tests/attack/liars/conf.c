@@ -193,7 +193,51 @@ drip(struct chan *c, struct ipc_msg *m)
 	return true;
 }
 
+/* ---- the reader of what a credential helper answered ---- */
+
+static bool
+answer_secrets(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg more = IPC_MSG(config_secret, .scope = span_str("helper"),
+	    .kind = SECRET_BASIC, .secret = span_str("u:of the liar"));
+
+	if (kind_read == CONFIG_HELPER)
+		liar_say(c, &more);
+	return true;
+}
+
+static bool
+answer_none(struct chan *c, struct ipc_msg *m)
+{
+	if (kind_read == CONFIG_HELPER)
+		m->config_secret.kind = SECRET_NONE;
+	return true;
+}
+
+static bool
+answer_row(struct chan *c, struct ipc_msg *m)
+{
+	return kind_read == CONFIG_HELPER ? row(c, "cred_helper", "r\tother") : true;
+}
+
+static bool
+answer_room(struct chan *c, struct ipc_msg *m)
+{
+	return kind_read == CONFIG_HELPER ? another_room(c, m) : true;
+}
+
+static bool
+answer_crash(struct chan *c, struct ipc_msg *m)
+{
+	return kind_read == CONFIG_HELPER ? crash(c, m) : true;
+}
+
 const struct lie liar_lies[] = {
+    {"answer-secrets", MSG_config_end, answer_secrets},
+    {"answer-none", MSG_config_secret, answer_none},
+    {"answer-row", MSG_config_end, answer_row},
+    {"answer-room", MSG_config_end, answer_room},
+    {"answer-crash", MSG_config_end, answer_crash},
     {"unknown-key", MSG_config_end, unknown_key},
     {"relative-root", MSG_config_end, relative_root},
     {"no-uid", MSG_config_end, no_uid},
