@@ -52,15 +52,37 @@ fetcher_start(struct site *s, const struct url *origin, enum fetch_auth auth,
 	return fe;
 }
 
+static bool
+is_elsewhere(const struct fetcher *fe)
+{
+	return fe != fe->site->home && !fe->tokens;
+}
+
+/* A registry may lead every layer to an origin of its own; rooms are few, and those of
+ * the node are everybody's. */
+static void
+end_idle(struct pull *p)
+{
+	for (struct fetcher *fe = p->fetchers, *next; fe; fe = next) {
+		bool idle = is_elsewhere(fe);
+		next = fe->next;
+		for (const struct request *q = p->requests; q && idle; q = q->next)
+			idle = q->fetcher != fe;
+		if (idle)
+			fetcher_end(fe);
+	}
+}
+
 struct fetcher *
-fetcher_find(struct site *s, const struct url *origin)
+fetcher_elsewhere(struct site *s, const struct url *origin)
 {
 	for (struct fetcher *fe = s->pull->fetchers; fe; fe = fe->next) {
-		if (fe->site == s && fe != s->home && !fe->tokens &&
+		if (fe->site == s && is_elsewhere(fe) &&
 		    url_same_origin(&fe->origin, origin))
 			return fe;
 	}
-	return NULL;
+	end_idle(s->pull);
+	return fetcher_start(s, origin, AUTH_NONE, NULL);
 }
 
 struct fetcher *

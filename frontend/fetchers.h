@@ -114,8 +114,9 @@ struct pull {
 struct fetcher *fetcher_start(struct site *s, const struct url *origin,
     enum fetch_auth auth, const struct fetcher *parent);
 
-/* A fetcher of the site for that origin that carries no secret, or NULL. */
-struct fetcher *fetcher_find(struct site *s, const struct url *origin);
+/* A fetcher of the site for that origin that carries no secret: one that is there, or a
+ * new one, for which those end that nobody asks any more. NULL when memory is short. */
+struct fetcher *fetcher_elsewhere(struct site *s, const struct url *origin);
 
 /* The site's own fetcher, asked for when there is none. NULL when memory is short. */
 struct fetcher *site_home(struct site *s);

@@ -66,7 +66,7 @@ site_token_begin(struct site *s)
 	s->auth_state = AUTH_ASKING;
 	if (url_same_origin(&s->realm, &s->home->origin))
 		site_ask_token(s, s->home);
-	else if (!fetcher_start(s, &s->realm, s->auth, s->home))
+	else if (!fetcher_start(s, &s->realm, s->withheld ? AUTH_NONE : s->auth, s->home))
 		pull_fail(s->pull, ERR_INTERNAL, "out of memory");
 }
 
@@ -81,8 +81,12 @@ realm_take(struct site *s, const struct msg_challenge *c, struct err *e)
 		return err_set(e, ERR_AUTH,
 		    "%s names a token server that cannot be used: %s",
 		    origin_text(&s->at.url), why.text);
-	return s->auth != AUTH_NONE ? url_may_see_secret(&s->home->origin, &s->realm, e)
-				    : url_may_lead(&s->home->origin, &s->realm, e);
+	s->withheld = s->auth == AUTH_FILES &&
+		      url_may_see_secret(&s->home->origin, &s->realm, NULL) < 0;
+	/* Files may hold nothing for this registry, and images may be for everybody. */
+	return s->auth != AUTH_NONE && !s->withheld
+		   ? url_may_see_secret(&s->home->origin, &s->realm, e)
+		   : url_may_lead(&s->home->origin, &s->realm, e);
 }
 
 static void
@@ -95,6 +99,23 @@ credential_have(struct site *s, unsigned credential, unsigned expires)
 	s->auth_until =
 	    expires ? s->auth_at + (expires > 10 ? expires - 5 : expires) * 1000u : 0;
 	requests_send(s->pull);
+}
+
+static int
+credentials_refused(const struct site *s, struct err *e)
+{
+	char origin[URL_TEXT_MAX];
+
+	url_origin(&s->home->origin, origin, sizeof(origin));
+	if (s->withheld)
+		return err_set(e, ERR_AUTH,
+		    "%s gives %s only to those who log in at %s, another site: no "
+		    "credentials from files are sent there",
+		    origin, s->pull->name, origin_text(&s->realm));
+	return err_set(e, ERR_AUTH,
+	    "%s refused the credentials for %s: check them (%s), and that the account "
+	    "may pull it",
+	    origin, s->pull->name, site_source(s));
 }
 
 /* Why the challenge cannot be answered, or 0: something is under way. */
@@ -115,10 +136,7 @@ challenge_answer(
 	    s->auth_state == AUTH_HAVE && loop_now() - s->auth_at < CREDENTIAL_TRUSTED_MS;
 	if (fresh || ++q->challenges > CHALLENGES_MOST ||
 	    (s->auth_state == AUTH_HAVE && s->tokens == 0))
-		return err_set(e, ERR_AUTH,
-		    "%s refused the credentials for %s: check them (%s), and that the "
-		    "account may pull it",
-		    origin, p->name, site_source(s));
+		return credentials_refused(s, e);
 	if (c->scheme == CHALLENGE_BASIC && s->auth == AUTH_NONE)
 		return err_set(e, ERR_AUTH,
 		    "%s demands a login for %s: pass --creds or --authfile", origin,
@@ -193,9 +211,8 @@ report_redirect(struct fetcher *fe, const struct msg_redirect *m)
 	/* The fetcher that may hold a secret follows no redirect but to its own origin.
 	 */
 	if (!url_same_origin(&fe->origin, &to)) {
-		q->fetcher = fetcher_find(q->site, &to);
-		if (!q->fetcher)
-			q->fetcher = fetcher_start(q->site, &to, AUTH_NONE, NULL);
+		q->fetcher = NULL; /* who led here may be idle now */
+		q->fetcher = fetcher_elsewhere(q->site, &to);
 	}
 	if (!q->fetcher || !q->target)
 		pull_fail(p, ERR_INTERNAL, "out of memory");
@@ -237,7 +254,10 @@ failed_text(
 
 	snprintf(text, cap, "%s%s%.*s%s%s%s", named ? "" : origin, named ? "" : ": ",
 	    (int)m->text.n, (const char *)m->text.p, login ? " (credentials: " : "",
-	    login ? site_source(fe->site) : "", login ? ")" : "");
+	    !login			       ? ""
+	    : fe->tokens && fe->site->withheld ? "none from files: it is another site"
+					       : site_source(fe->site),
+	    login ? ")" : "");
 }
 
 /* The token server's failure is the site's: its requests have nothing to go with. */
@@ -275,7 +295,10 @@ report_failed(struct fetcher *fe, const struct msg_fetch_failed *m)
 	if (fall_back(fe, m))
 		return;
 	failed_text(fe, m, text, sizeof(text));
-	if (token_req_of(fe, m->req))
+	bool token = token_req_of(fe, m->req);
+	if (token && why.code == ERR_NOT_FOUND)
+		why.code = ERR_NETWORK; /* no image is missing */
+	if (token)
 		site_token_failed(fe, &why);
 	else if (q && q->fetcher == fe)
 		request_failed(q, &why);

@@ -29,6 +29,7 @@ struct site {
 	uint64_t auth_at;    /* when the newest credential was had; loop_now() */
 	uint64_t auth_until; /* when it runs out; 0 = nobody said */
 	struct url realm;    /* the token server of the last challenge */
+	bool withheld; /* which is another site: no credentials from files go there */
 	char service[1025];
 	enum err_class code; /* of the last failure here; ERR_OK = none */
 	char cause[400];
