@@ -1,5 +1,6 @@
 """Registries in the shapes in which nodes meet them: Debian's docker-registry with logins, tokens
 and TLS, nginx before it, other addresses, long names, many tags, many pulls."""
+import base64
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from cri import ended
 from test_cri import plain
 import fronts
 import mkimage
+import registry
 from tarmake import Tar
 
 USER, PASSWORD = "robot$ci", "a:b c%41\u00e9"
@@ -144,6 +146,34 @@ def behind_nginx(t):
     served = [l for l in nginx.lines() if "GET /data/" in l]
     t.eq(len([l for l in served if '" 200 ' in l]), len(blobs), "blobs from the store: %s" % served)
     pull(nginx.hosts[4], "team/registry/shapes/three")
+
+
+@test(needs=["nginx"])
+def nginx_as_mirror(t):
+    """A dead mirror, one that lacks the image, one behind nginx with a cache, with a login of its
+    own; the registry itself is nowhere. The name recorded is the one that was asked for."""
+    authority, base, server = secured(t, user=USER, password=PASSWORD)
+    image = t.image("three")
+    server.push(image, "shapes/three")
+    nginx = fronts.Nginx(t.folder + "/nginx", base, [CACHE.replace("REGISTRY", server.host)])
+    t.cleanups.append(nginx.stop)
+    places = ["127.0.0.1:%d/shapes" % registry.free_port(), nginx.hosts[0] + "/nothing",
+              nginx.hosts[0] + "/shapes"]
+    conf = '[[registry]]\nprefix = "example.test/mirrored"\nlocation = "example.test/mirrored"\n'
+    conf += "".join('[[registry.mirror]]\nlocation = "%s"\n' % place for place in places)
+    secret = base64.b64encode(("%s:%s" % (USER, PASSWORD)).encode()).decode()
+    config = t.config(cert_dir=authority.cert_dir(), insecure_registries=[],
+                      registries_conf=t.write("registries.conf", conf), authfile=t.write(
+                          "auth.json", {"auths": {nginx.hosts[0]: {"auth": secret}}}))
+    for turn in range(2):
+        store, mark = t.store(), server.mark()
+        done = t.bulkhead(store, "pull", "-q", "example.test/mirrored/three", config=config)
+        t.eq(done.out.strip(), image.id, "the image")
+        t.eq(store.images()[0]["names"], ["example.test/mirrored/three:latest"], "the name")
+        t.eq(server.blobs_since(mark), {b.digest for b in image.blobs()} if not turn else set(),
+             "blobs that the cache asked for")
+    t.ok(any("/shapes/three/" in l and "?ns=example.test " in l for l in nginx.lines()),
+         "the mirror was not told for whom:", nginx.lines()[:3])
 
 
 @test

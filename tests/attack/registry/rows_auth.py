@@ -60,6 +60,32 @@ for name, what in (("meta", "the metadata service"), ("meta6", "the one over IPv
     add("realm: a name of the site that is " + what, realm("https://%s.evil.test/REPO" % name),
         NETWORK, "never dialled|this pull began at a public address")
 
+def asked_as_nobody(world, case, result):
+    """The token server of another site was asked, without credentials."""
+    asked = world.server("other.test").asked("^/token/%s(?![a-z])" % case.repo)
+    shown = [r.path for r in asked if r.header("Authorization")]
+    return "asked %d times, with credentials for %s" % (len(asked), shown) if shown or not asked else None
+
+
+# Without credentials a realm may be anywhere that is as public as the registry.
+add("realm without credentials: another site, which is fine",
+    both(realm("https://other.test/token/REPO"), tokens(server="other.test", user=False)), OK,
+    host="plain", creds=None, after=asked_as_nobody)
+for what, url in (("the metadata service", "http://169.254.169.254/REPO"),
+                  ("the metadata service over IPv6", "http://[fd00:ec2::254]/REPO"),
+                  ("the cloud's other address", "http://100.100.100.200/REPO"),
+                  ("loopback", "http://127.0.0.9/REPO"), ("localhost", "http://localhost/REPO"),
+                  ("a private address", "http://192.168.9.9/REPO"),
+                  ("behind the carrier's NAT", "http://100.64.9.9/REPO")):
+    add("realm without credentials, plain registry: " + what, realm(url), NETWORK,
+        "never dialled|this pull began at a public address", host="plain", creds=None)
+add("realm from a private registry: loopback", realm("http://127.0.0.9/REPO"), NETWORK,
+    "this pull began at a private address", host="private", creds=None)
+add("realm from a private registry, credentials at hand: loopback", realm("http://127.0.0.9/REPO"),
+    AUTH, SITE, host="private")
+add("realm from a loopback registry: the metadata service",
+    realm("http://169.254.169.254/REPO"), NETWORK, "never dialled", host="loop", creds=None)
+
 # The header itself.
 add("a line end within the realm", at("all", challenge(
     'Bearer realm="https://auth.evil.test/\r\nX-Evil: REPO"')), NETWORK, "quote is not closed")
@@ -114,8 +140,17 @@ add("upper-case scheme and host, which is fine", both(realm("HTTPS://AUTH.EVIL.T
     tokens()), OK, after=own_scope)
 add("a realm with a query of its own, which is fine", both(realm(AUTH_REALM + "?x=y"), tokens()),
     OK, after=own_scope)
-add("the file's secret instead of one given: another site", realm("https://other.test/token/REPO"),
-    AUTH, SITE, creds="file", after=never_asked("REPO", "other.test"))
+
+# From files a secret may be for this registry, or none: at another site nobody asks with it.
+for what, action, code, says in (
+        ("gives everybody what is enough", None, OK, ""),
+        ("gives everybody what is not enough", registry.give_token("other"), AUTH,
+         "log in at https://other.test, another site"),
+        ("wants a login", registry.status(401, [("WWW-Authenticate", 'Basic realm="x"')]), AUTH,
+         "asks for credentials; log in first .credentials: none from files: it is another site")):
+    add("the file's secret and a token server of another site that " + what,
+        both(realm("https://other.test/token/REPO"), tokens(action, "other.test", user=False)), code,
+        says, creds="file", after=asked_as_nobody)
 add("the realm is another port of the registry's host, plain", realm(
     "http://reg.evil.test:8080/token/REPO"), NETWORK, DOWN)
 
@@ -173,10 +208,14 @@ add("token answer: compressed", with_tokens(gives(b"\x1f\x8b", headers=[(
     "Content-Encoding", "gzip")])), NETWORK, "compressed in transit")
 add("token server: 401 again", with_tokens(registry.status(401, [(
     "WWW-Authenticate", 'Basic realm="x"')])), AUTH, "token server refuses the credentials")
+add("token server: 401 to one without credentials", both(realm(AUTH_REALM), tokens(
+    registry.status(401, [("WWW-Authenticate", 'Basic realm="x"')]), user=False)), AUTH,
+    "asks for credentials", host="plain", creds=None)
 add("token server: 401 with a challenge of its own elsewhere", with_tokens(registry.status(401, [(
     "WWW-Authenticate", 'Bearer realm="https://other.test/token"')])), AUTH, "token server",
     after=never_asked("REPO", "other.test"))
 add("token server: 403", with_tokens(registry.status(403)), AUTH, "403")
+add("token server: 404 is no missing image", with_tokens(registry.status(404)), NETWORK, "404")
 add("token server: 500", with_tokens(registry.status(500)), NETWORK, "500", slow=True)
 add("token server: it closes", with_tokens(registry.raw(b"")), NETWORK, "auth.evil.test", slow=True)
 add("token server: no HTTP", with_tokens(registry.raw(b"220 smtp ready\r\n")), NETWORK, "auth.evil")

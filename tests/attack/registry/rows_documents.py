@@ -158,12 +158,12 @@ add("config in an index", None, CONTENT, "ambiguous", image=lambda case: Index([
     config={}))
 for what, kind, says in (
         ("Docker's manifest", DOCKER["manifest"], "mediaType"), ("an index", OCI["index"], ""),
-        ("HTML", "text/html", "text/html|mediaType"), ("a config", OCI["config"], ""),
+        ("HTML", "text/html", "a page of HTML"), ("a config", OCI["config"], ""),
         ("a layer", OCI["gzip"], ""), ("two types", OCI["manifest"] + ", " + OCI["index"], ""),
         ("a type with a NUL's escape", OCI["manifest"] + "%00", ""),
         ("129 bytes", "application/" + "x" * 118, "128")):
-    add("Content-Type says %s" % what, typed(kind), NETWORK if what in ("two types", "129 bytes") else
-        CONTENT, says or "mediaType|media type")
+    add("Content-Type says %s" % what, typed(kind), NETWORK if what in ("HTML", "two types", "129 bytes")
+        else CONTENT, says or "mediaType|media type")
 add("Content-Type with a parameter, which is fine", typed(OCI["manifest"] + "; charset=utf-8"), OK)
 add("Content-Type in upper case, which is fine", typed(OCI["manifest"].upper()), OK)
 add("no Content-Type, the body has one, which is fine", at("manifest", registry.set_header(

@@ -292,8 +292,8 @@ for what, value in (("another place", "bytes 0-LAST/TOTAL"), ("another end", "by
                     ("2^64", "bytes 18446744073709551616-18446744073709551617/TOTAL"),
                     ("a negative one", "bytes -5-LAST/TOTAL")):
     add("resumed: Content-Range of %s" % what, cut_then("Content-Range: " + value),
-        [CONTENT, NETWORK], "range|another place|Content-Range")
-add("resumed: no Content-Range", cut_then(), [CONTENT, NETWORK], "another place|Content-Range")
+        [CONTENT, NETWORK], "another part|Content-Range")
+add("resumed: no Content-Range", cut_then(), [CONTENT, NETWORK], "another part|Content-Range")
 add("resumed: 200 and the whole again, which is fine", at("layer", registry.truncated(9000), fine), OK)
 add("resumed: 200 but only the rest", cut_then(status="200 OK"), CONTENT, BYTES + "|announces")
 add("resumed: 416", at("layer", registry.truncated(9000), registry.status(416)), NETWORK, "416")

@@ -173,6 +173,18 @@ add("40 layers, each at an origin of its own: the others' pulls go on", at("blob
     NETWORK, "cannot connect", image=lambda case: image_of(case, 40), slow=True)
 
 
+def at_many_ports(world, case):
+    """30 layers at 30 origins that answer: a fetcher each, unless those that are done are ended."""
+    for i, layer in enumerate(case.image.layers):
+        server = world.serve("port-%d" % i, "11.1.1.3", 0, world.certificates["all"], "other.test")
+        server.add(case.image, case.repo)
+        case.home.on("/blobs/" + layer.blob.digest, registry.redirect(
+            "https://%s/v2/%s/blobs/%s" % (server.host, case.repo, layer.blob.digest)))
+
+
+add("30 layers at 30 origins that answer, which is fine", at_many_ports, OK,
+    image=lambda case: image_of(case, 30), slow=True)
+
 def by_turns(*answers):
     """Each request gets the next answer, the last one for good."""
     turn = [0]
@@ -206,6 +218,29 @@ add("another valid manifest for the digest", lambda world, case: case.home.manif
 add("the child manifest is elsewhere", logged_in(moved("https://other.testPATH", what="manifest"),
     serves("other.test")), OK, image=lambda case: Index([image_of(case)]), after=no_login_at("other.test"))
 
+
+def cut_then_elsewhere(change):
+    """The first bytes come from one server, the rest from another."""
+    def plan(world, case):
+        data = case.image.layers[-1].blob.read()
+        case.home.on(case.pattern("layer"), by_turns(
+            registry.truncated(len(data) // 2),
+            registry.redirect("https://other.test/moved/%s/x" % case.repo)))
+
+        def rest(server, request, answer):
+            start = int((request.header("Range") or "bytes=0-").split("=")[1].split("-")[0])
+            if not start:
+                return Answer(200, [], change(data))
+            return Answer(206, [("Content-Range", "bytes %d-%d/%d" % (
+                start, len(data) - 1, len(data)))], change(data)[start:])
+        world.server("other.test").on("^/moved/%s/" % case.repo, rest)
+    return plan
+
+
+add("a cut layer goes on elsewhere, which is fine", logged_in(cut_then_elsewhere(lambda data: data)),
+    OK, slow=True, after=no_login_at("other.test"))
+add("a cut layer goes on elsewhere with other bytes", cut_then_elsewhere(registry.flip), CONTENT,
+    "digest|hash|damaged", slow=True)
 
 add = group("G05")
 

@@ -76,7 +76,8 @@ for what, make, code, says in (
             a.folder + "/" + l).context(l, NAME), NETWORK, TRUST),
         ("for clients only", lambda a, l: a.context(l, NAME, more="extendedKeyUsage=clientAuth"),
          NETWORK, TRUST),
-        ("signed by one that is no authority", lambda a, l: a.below(l, NAME, authority=False), NETWORK, TRUST),
+        ("signed by one that is no authority", lambda a, l: a.below(l, NAME, authority=False),
+         NETWORK, TRUST),
         ("below another authority, which is fine", lambda a, l: a.below(l, NAME), OK, ""),
         ("a key of 1,024 bits", lambda a, l: a.context(l, NAME, key=["rsa:1024"]), NETWORK, ""),
         ("signed with SHA-1", lambda a, l: a.context(l, NAME, sign=["-sha1"]), NETWORK, ""),
@@ -151,7 +152,8 @@ for what, handler in (
         slow="closes" in what)
 
 
-add("a plain registry where TLS is due: nothing is said plainly", lambda world, case: world.own(case, None), NETWORK, "",
+add("a plain registry where TLS is due: nothing is said plainly",
+    lambda world, case: world.own(case, None), NETWORK, "speaks no TLS|closed|reset|SYSCALL",
     after=no_plain, slow=True)
 add("no answer to the greeting: 60 s", speaks(lambda conn: conn.recv(100000) and conn.recv(1)),
     NETWORK, "", long=True, slow=True)
