@@ -128,6 +128,8 @@ fd_check_sealed(int fd, size_t max, size_t *size)
 	struct stat st;
 	int seals = fcntl(fd, F_GET_SEALS);
 
+	if (seals < 0 && errno != EINVAL)
+		return -errno;
 	if (seals < 0 || (seals & SEALS_ALL) != SEALS_ALL)
 		return -EPERM;
 	if (fstat(fd, &st) < 0)

@@ -114,8 +114,10 @@ packet_send(int fd, const uint8_t *p, size_t n, const int *fds, unsigned nfds)
 		if (errno == EINTR)
 			continue;
 		/* ETOOMANYREFS: too many of our fds lie unread; they drain as the peer
-		 * reads. */
-		return errno == ETOOMANYREFS ? -EAGAIN : -errno;
+		 * reads. The rest: the kernel has no memory now. */
+		return errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS
+			   ? -EAGAIN
+			   : -errno;
 	}
 }
 
@@ -284,8 +286,9 @@ chan_recv(struct chan *c, struct ipc_msg *m, const char **why)
 	do {
 		n = recvmsg(c->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
-	if (n < 0)
-		return errno == EAGAIN ? CHAN_EMPTY : -errno;
+	if (n < 0) /* without memory the packet stays where it is */
+		return errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS ? CHAN_EMPTY
+									      : -errno;
 	int nfds = packet_fds(&h, fds);
 	if (n == 0 && nfds == 0)
 		return CHAN_CLOSED;

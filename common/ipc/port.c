@@ -76,7 +76,9 @@ port_send(struct port *p, const struct ipc_msg *m)
 	int r = chan_send(&p->chan, m);
 	if (r == -EINVAL || r == -EMSGSIZE)
 		return r;
-	if (r == -ENOBUFS) /* stuck: cut it off, the loop delivers the end */
+	/* Stuck, or the message is lost for want of memory or descriptors: the peer would
+	 * wait for it. It is cut off, and the loop delivers the end. */
+	if (r < 0 && r != -EPIPE)
 		shutdown(p->chan.fd, SHUT_RDWR);
 	if (chan_wants_write(&p->chan))
 		loop_want(p->loop, &p->source, EPOLLIN | EPOLLOUT);
