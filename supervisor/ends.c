@@ -11,6 +11,16 @@ gone_tell(struct room_entry *to, const struct room_entry *r, int status)
 		port_send(&to->control, &m);
 }
 
+/* One that failed before it was ready has read nothing: nobody's bytes are to blame. */
+static void
+end_tell(struct room_entry *store, const struct room_entry *r, int status)
+{
+	if (r->ready || !r->unready.code)
+		gone_tell(store, r, status);
+	else if (store && store->ready)
+		room_refuse(store, r->profile->room, r->pull, r->token, &r->unready);
+}
+
 void
 store_sweep_start(struct supervisor *s)
 {
@@ -122,7 +132,7 @@ room_gone(struct room_entry *r, int status)
 		if (!s->sweeping)
 			supervisor_stop(s, status == 0 ? 0 : ERR_INTERNAL);
 	} else if (r->profile->asked_by & 1u << ROOM_STORE) {
-		gone_tell(s->store, r, status);
+		end_tell(s->store, r, status);
 	} else if (r->profile->room == ROOM_FETCH) {
 		gone_tell(s->frontend, r, status);
 	}

@@ -114,6 +114,8 @@ room_fail(struct room_entry *r, const char *why)
 	    !r->killed && !(r->s->stopping && r->profile->mode == SANDBOX_MODE_REMOVE);
 
 	supervisor_log(r->s, news ? 3 : 7, "%s: %s", r->profile->name, why);
+	if (!r->ready)
+		err_set(&r->unready, ERR_INTERNAL, "%s", why);
 	if (r->idle)
 		status_room(r, why);
 	room_kill(r);

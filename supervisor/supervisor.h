@@ -57,9 +57,10 @@ struct room_entry {
 	bool confined; /* HELLO came and /proc agrees with the table */
 	bool ready;    /* and it has got what it is to begin with */
 	bool spare;    /* waits for work: it has got nothing and said nothing but HELLO */
-	bool violated; /* broke the protocol: has failed, whatever its exit status */
-	bool killed;   /* by us: what else goes wrong with it is no news */
-	bool orphan;   /* who asked for it is gone: nobody is told of its end */
+	struct err unready; /* why it did not come so far */
+	bool violated;	    /* broke the protocol: has failed, whatever its exit status */
+	bool killed;	    /* by us: what else goes wrong with it is no news */
+	bool orphan;	    /* who asked for it is gone: nobody is told of its end */
 	struct pending peers[ROOM_PEERS];
 	unsigned npeers;
 	struct fetch_info *fetch; /* of FETCH and DIAL; owned */

@@ -270,6 +270,7 @@ helper_refused(struct keeper *room, const struct msg_refused *r)
 		return false;
 	port_release(&h->port);
 	h->alive = false;
+	h->opened = false; /* its end may have been here already, and it was not */
 	loop_timer_set(&room->loop, &room->reap_timer, 1);
 	helper_unlist(h);
 	snprintf(text, sizeof(text), "cannot start a %s room: %s", room_name(h->kind),
