@@ -150,10 +150,33 @@ read_back(
 	return 0;
 }
 
+/* The rename may not be on the disk, and whoever asked for the change is told that it
+ * failed: then nobody may find it either, or a later change would rest on what a loss of
+ * power takes away. old: the file as it was, -1 = there was none. Should this fail too,
+ * the new records stay; they are whole. */
+static void
+publish_revert(struct store *s, int dir, const char *name, const char *tmp, int old)
+{
+	CLEANUP(free_ptr) uint8_t *bytes = NULL;
+	size_t n = 0;
+
+	if (old < 0)
+		unlinkat(dir, name, 0);
+	else if (fd_read_whole(old, LIMIT_STORE_JSON, &bytes, &n) == 0 &&
+		 file_new(s->staging, tmp, 0600, span_of(bytes, n)) == 0 &&
+		 renameat(s->staging, tmp, dir, name) < 0)
+		unlinkat(s->staging, tmp, 0);
+	if (disk_sync(dir) < 0)
+		return; /* as before: it was not on the disk for sure */
+}
+
 static int
 publish_checked(struct store *s, const struct table *t, int dir, const char *name,
     const char *tmp, struct span text, int lock_fd, struct err *e)
 {
+	FD_AUTO old = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (old < 0 && errno != ENOENT)
+		return err_errno(e, errno, "cannot open %s of the store", name);
 	FAILPOINT(RECORDS_WRITTEN);
 	int r = read_back(t, s->staging, tmp, text, e);
 	FAILPOINT(RECORDS_CHECKED);
@@ -165,8 +188,11 @@ publish_checked(struct store *s, const struct table *t, int dir, const char *nam
 	if (renameat(s->staging, tmp, dir, name) < 0)
 		return err_errno(e, errno, "cannot replace %s of the store", name);
 	FAILPOINT(RECORDS_RENAMED);
-	if (disk_sync(dir) < 0)
-		return err_errno(e, errno, "cannot sync the directory of %s", name);
+	if (disk_sync(dir) < 0) {
+		r = err_errno(e, errno, "cannot sync the directory of %s", name);
+		publish_revert(s, dir, name, tmp, old);
+		return r;
+	}
 	FAILPOINT(RECORDS_SYNCED);
 	return 0;
 }

@@ -43,8 +43,8 @@ int trash_put(struct store *s, int at, const char *name) MUST_CHECK;
 
 /* Replaces one of the store's .json files by the table's text: a file in staging (where a
  * dead process's is swept), read back
- * strictly with the same parser, token into the lock file, rename, directory synced. 0 or
- * negative. */
+ * strictly with the same parser, token into the lock file, rename, directory synced. 0,
+ * or negative with the file as it was. */
 int table_publish(struct store *s, const struct table *t, int dir, const char *name,
     int lock_fd, struct err *e) MUST_CHECK;
 

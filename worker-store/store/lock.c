@@ -152,10 +152,15 @@ lock_token_write(int fd, struct err *e)
 
 	if (getrandom(token, sizeof(token), 0) != sizeof(token))
 		return err_errno(e, errno, "no random bytes");
-	/* One call, so that no reader sees half of it. */
-	ssize_t n = pwrite(fd, token, sizeof(token), 0);
-	if (n != sizeof(token))
-		return err_errno(
-		    e, n < 0 ? errno : EIO, "cannot write a lock file's token");
+	/* One call as a rule. The half that a reader might see of a short one is as good:
+	 * it differs from the token before. */
+	for (size_t at = 0; at < sizeof(token);) {
+		ssize_t n = pwrite(fd, token + at, sizeof(token) - at, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(e, errno, "cannot write a lock file's token");
+		at += (size_t)n;
+	}
 	return 0;
 }
