@@ -115,6 +115,8 @@ pull_peer(struct keeper *room, struct ipc_msg *m)
 	struct pull *p = pull_get(room, m->peer.pull);
 	struct fetcher *f = p ? calloc(1, sizeof(*f)) : NULL;
 
+	if (p && !f)
+		pull_fail(p, ERR_INTERNAL, "no memory for a fetcher's channel");
 	if (!f)
 		return;
 	f->pull = p;
@@ -124,8 +126,10 @@ pull_peer(struct keeper *room, struct ipc_msg *m)
 	f->next = p->fetchers;
 	p->fetchers = f;
 	if (port_open(&f->port, &room->loop, ipc_msg_take_fd(m, 0), CH_fetch_store,
-		ROOM_STORE, ROOM_FETCH, IPC_RUN) < 0)
+		ROOM_STORE, ROOM_FETCH, IPC_RUN) < 0) {
 		fetcher_free(f);
+		pull_fail(p, ERR_INTERNAL, "no memory for a fetcher's channel");
+	}
 }
 
 /* ---- ends ---- */

@@ -4,6 +4,7 @@
 #include "worker-store/store/hash.h"
 #include "worker-store/store/image.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -54,9 +55,10 @@ document_take(struct pull *p, struct document *d, int fd)
 		r = fd_read_whole(fd, LIMIT_DOCUMENT, &d->bytes, &d->n);
 	if (r == 0)
 		r = sha256(span_of(d->bytes, d->n), hash);
-	if (r < 0) {
-		pull_fail(p, ERR_CONTENT, "the %s cannot be read: %s", kind_text(d->kind),
-		    strerror(-r));
+	if (r < 0) { /* unsealed, no memory at all, too large: its sender's fault */
+		bool theirs = r == -EPERM || r == -EINVAL || r == -EFBIG;
+		pull_fail(p, theirs ? ERR_CONTENT : ERR_INTERNAL,
+		    "the %s cannot be read: %s", kind_text(d->kind), strerror(-r));
 		return false;
 	}
 	if (d->known && memcmp(hash, d->digest, sizeof(hash)) != 0) {

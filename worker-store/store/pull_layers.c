@@ -135,10 +135,14 @@ check_message(struct helper *h, struct ipc_msg *m)
 		return 0;
 	switch (m->type) {
 	case MSG_opaque:
-		if (l->checked ||
-		    store_mark_opaque(&l->pull->room->store, m->fds[0], &e) < 0)
+		if (l->checked)
 			return -1;
-		return port_send(&h->port, &ok);
+		if (store_mark_opaque(&l->pull->room->store, m->fds[0], &e) == 0)
+			return port_send(&h->port, &ok);
+		if (e.code == ERR_CONTENT)
+			return -1;
+		pull_fail(l->pull, e.code, "%s: %s", l->pull->name, e.text);
+		return 0;
 	case MSG_checked:
 		l->checked = true;
 		FAILPOINT(LAYER_CHECKED);

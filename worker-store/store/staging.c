@@ -45,14 +45,22 @@ store_trash_take(struct store *s, char name[16], struct err *e)
 	return fd < 0 ? err_errno(e, -fd, "cannot open the old trash") : fd;
 }
 
+/* What cannot be removed goes with the trash; what cannot be moved there either is found
+ * by the sweep after this process's end. */
+static void
+staging_remove(struct store *s, const char *name, int flags)
+{
+	if (unlinkat(s->staging, name, flags) < 0 && errno != ENOENT &&
+	    trash_put(s, s->staging, name) < 0)
+		return;
+}
+
 void
 store_trash_gone(struct store *s, const char *name)
 {
 	FAILPOINT(TRASH_ERASED);
-	/* One that is not empty after all is found by the sweep after this process's end.
-	 */
-	if (name[0] && unlinkat(s->staging, name, AT_REMOVEDIR) < 0)
-		return;
+	if (name[0])
+		staging_remove(s, name, AT_REMOVEDIR);
 }
 
 /* ---- sweeping what dead processes left ---- */
@@ -262,9 +270,9 @@ store_layer_staging_drop(struct store *s, struct staged *l)
 
 	if (l->name[0]) {
 		snprintf(path, sizeof(path), "%s.side", l->name);
-		unlinkat(s->staging, path, 0);
+		staging_remove(s, path, 0);
 		snprintf(path, sizeof(path), "%s.split", l->name);
-		unlinkat(s->staging, path, 0);
+		staging_remove(s, path, 0);
 		/* What cannot be moved now is found by the sweep after this process's
 		 * end. */
 		if (trash_put(s, s->staging, l->name) < 0)

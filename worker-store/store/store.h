@@ -265,8 +265,9 @@ void store_commit_drop(struct store *s, struct commit_staged *docs);
 /* All layers and the image record, under a hold of HOLD_COMMIT that stays the caller's.
  * The trees must be durable already. 0: the image was read back and is whole. 1: the
  * store has changed since the documents were staged or since a layer was found present;
- * start over from store_commit_stage (or from the look at the layers). Negative: nothing
- * of the image is visible; e says why. */
+ * start over from store_commit_stage (or from the look at the layers). Negative: e says
+ * why, and nothing of the image is visible, unless only reading it back has failed: then
+ * it is there, whole and on the disk. */
 int store_commit(struct store *s, const struct hold *h, const struct commit_request *rq,
     struct commit_staged *docs, struct commit_result *res, struct err *e) MUST_CHECK;
 
