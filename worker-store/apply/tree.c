@@ -367,6 +367,24 @@ finish_hardlink(struct tree *t, const char *base, const struct stat *st,
 	return 0;
 }
 
+/* Whether the layer lies, or looking failed. */
+static int
+no_target(int errnum, const struct path *target, struct err *err)
+{
+	switch (errnum) {
+	case ENOENT:
+	case ENOTDIR:
+	case ELOOP:
+	case EXDEV:
+	case ENAMETOOLONG:
+		return refused(
+		    err, "a hard link to what this layer does not have", target->text);
+	default:
+		return failed(
+		    err, errnum, "look at the target of a hard link,", target->text);
+	}
+}
+
 int
 tree_hardlink(struct tree *t, const char *base, const struct path *target,
     const struct tree_attrs *a, struct err *err)
@@ -375,8 +393,7 @@ tree_hardlink(struct tree *t, const char *base, const struct path *target,
 	struct stat st;
 
 	if (from < 0 || fstatat(from, path_base(target), &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return refused(
-		    err, "a hard link to what this layer does not have", target->text);
+		return no_target(from < 0 ? -from : errno, target, err);
 	if (S_ISDIR(st.st_mode) || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
 		return refused(
 		    err, "a hard link to a directory or a whiteout", target->text);
