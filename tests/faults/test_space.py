@@ -30,7 +30,7 @@ def files(count, content=b""):
 
 def stalled(t, node, server, image, name):
     """A pull that has begun and whose layer stands still after its first bytes; its command."""
-    server.on("/v2/%s/blobs/%s" % (name, image.layers[0].blob.digest), registry.stall(100000))
+    server.on("/v2/%s/blobs/%s" % (name, image.layers[0].blob.digest), registry.stall(100000), times=1)
     process = t.start(node.argv("pull", "--tls-verify=false", "-q", server.add(image, name)))
     deadline = time.monotonic() + 20
     while not any(r["Stage"] == "fetching" and r["Bytes"] for r in rows(node)):
@@ -73,6 +73,27 @@ def reserved_shared_returned(t):
     first.terminate()
     t.finish(first, 20)
     pull(node, big)
+    node.nothing_left()
+
+
+@test
+def what_two_pulls_share_is_reserved_once(t):
+    """The second waits for the layer that the first is at, and reserves for it when it does not
+    come from there."""
+    server, node = t.scripted(), Node(t, small_store(t, 96))
+    base = noise(50, 6)
+    first = stalled(t, node, server, base, "space/base")
+    both = Image([base.layers[0], layer(Tar().add("opt/top", b"x"))])
+    second = t.start(node.argv("pull", "--tls-verify=false", "-q", server.add(both, "space/both")))
+    deadline = time.monotonic() + 20
+    while not any(r["LayersDone"] for r in rows(node)):
+        t.ok(time.monotonic() < deadline, "the second does not begin", rows(node))
+        t.ok(second.poll() is None, "the second has ended", node.logs())
+        time.sleep(0.01)
+    first.terminate()
+    t.finish(first, 20)
+    result = t.finish(second, 60)
+    t.eq((result.code, result.out.strip()), (0, both.id), result)
     node.nothing_left()
 
 

@@ -149,6 +149,8 @@ void layers_free(struct pull *p);
 /* pull_space.c: reserves for the layers that are missing. false: it has failed, or waits
  * and layers_begin is called again. */
 bool space_reserve(struct pull *p);
+/* The same for one that begins, if that was left to another pull. */
+bool space_reserve_late(struct pull_layer *l);
 struct space_claim *space_of(struct pull_layer *l);
 /* Its room asks for more. Negative: it broke the protocol. */
 int space_hash_more(struct pull_layer *l, uint64_t uncompressed);

@@ -368,7 +368,10 @@ layer_start(struct pull_layer *l)
 	uint64_t token = room_token(p->room);
 	struct err e = {0};
 
-	if (layer_came(l)) {
+	bool came = layer_came(l);
+	if (!space_reserve_late(l))
+		return;
+	if (came) {
 		layer_tell(l, LAYER_PRESENT, 0);
 		return;
 	}

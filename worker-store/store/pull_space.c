@@ -12,20 +12,21 @@ space_of(struct pull_layer *l)
 	return &l->pull->space.of[l->index];
 }
 
-/* A present layer takes nothing: its bytes go nowhere. */
+/* A present layer takes nothing: its bytes go nowhere. One that another pull is at is
+ * that one's to reserve for; if it does not come from there, it is asked for late. */
 static void
 claims_make(struct pull *p)
 {
 	space_return(&p->room->space, &p->space);
 	p->space.n = p->n_layers;
 	for (size_t i = 0; i < p->n_layers; i++) {
-		const struct pull_layer *l = &p->layers[i];
+		struct pull_layer *l = &p->layers[i];
 		uint64_t max = p->room->max_layer;
 		if (l->compression == COMPRESSION_NONE || max < l->size)
 			max = l->size;
-		p->space.of[i] = (struct space_claim){.size = l->hash_only ? 0 : l->size,
+		p->space.of[i] = (struct space_claim){.size = l->size,
 		    .most = max,
-		    .done = l->hash_only};
+		    .done = l->hash_only || layer_elsewhere(l)};
 	}
 }
 
@@ -66,6 +67,26 @@ space_reserve(struct pull *p)
 	if (r == 0)
 		r = space_begin(&p->room->space, &f, &p->space, &e);
 	p->space_waits = must_wait(p, r, &e);
+	return r == 0;
+}
+
+bool
+space_reserve_late(struct pull_layer *l)
+{
+	struct pull *p = l->pull;
+	struct space_claim *c = space_of(l);
+	struct space_pull one = {.of = {{.size = c->size, .most = c->most}}, .n = 1};
+	struct space_free f;
+	struct err e = {0};
+
+	if (l->hash_only || !c->done)
+		return true;
+	int r = store_space(&p->room->store, &f, &e);
+	if (r == 0)
+		r = space_begin(&p->room->space, &f, &one, &e);
+	if (r == 0)
+		*c = one.of[0];
+	(void)must_wait(p, r, &e);
 	return r == 0;
 }
 
@@ -139,4 +160,5 @@ space_retry(struct keeper *room)
 				(void)more_inodes(l);
 		}
 	}
+	layers_step_all(room);
 }
