@@ -159,6 +159,13 @@ def pull_into_nothing(t):
 
 
 @test
+def pull_of_what_is_there(t):
+    """What the image had stays whole, what never came goes."""
+    g, points = ground(t)
+    Campaign(t, points, g.enrich(), [g.plain_ref]).run(starting("DOCUMENT", "IMAGE_P", "RECORDS_RE"))
+
+
+@test
 def remove(t):
     """Of an image of which one layer stays."""
     g, points = ground(t)
@@ -216,5 +223,5 @@ def sweep_of_a_removal(t):
 @test
 def no_point_is_left_out(t):
     """Each of the table was somebody's death, if all of the tests before were run."""
-    if len(RUN) == 7:
+    if len(RUN) == 8:
         t.eq(sorted(set(table()) - STRUCK), [], "nobody was killed at")

@@ -233,9 +233,10 @@ class Verifier:
             if "sha256:" + hashlib.sha256(content[key]).hexdigest() != digests.get(key):
                 self.wrong(key, "has another digest")
         extra = set(self.names("overlay-images", record["id"])) - {file_of(k) for k in keys}
-        if extra:
-            self.wrong("files that no key has:", sorted(extra))
         self.documents(record, content, chain)
+        if extra:
+            self.where = "leftovers"
+            self.wrong("files that no key has:", record["id"], sorted(extra))
 
     def documents(self, record, content, chain):
         config = content.get("sha256:" + record["id"])
