@@ -34,3 +34,9 @@ def many(t):
 @test(long=True)
 def lists(t):
     quick(t, "list", ("first list after start", "all rooms (Pss)"))
+
+
+@test(long=True, needs=("strace",))
+def locks(t):
+    result = t.run(["/usr/bin/python3", FOLDER + "/locks", "--quick", "--bin", t.session.bin])
+    t.has(result.out, "layers.lock", "its rows")
