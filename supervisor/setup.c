@@ -152,10 +152,10 @@ static int
 setup_dial(struct room_entry *r)
 {
 	const struct fetch_info *f = r->fetch;
-	struct ipc_msg m =
-	    IPC_MSG(setup_dial, .host = span_str(f->proxied ? f->proxy.host : f->host),
-		.port = f->proxied ? f->proxy.port : f->port, .address_floor = floor_of(r),
-		.origin = span_str(f->proxied ? f->host : ""));
+	struct ipc_msg m = IPC_MSG(setup_dial,
+	    .host = span_str(f->proxied ? f->proxy.host : f->host),
+	    .port = f->proxied ? f->proxy.port : f->port, .address_floor = floor_of(r),
+	    .origin = span_str(f->proxied ? f->host : ""));
 
 	return port_send(&r->control, &m);
 }
