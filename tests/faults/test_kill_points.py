@@ -162,7 +162,8 @@ def pull_into_nothing(t):
 def pull_of_what_is_there(t):
     """What the image had stays whole, what never came goes."""
     g, points = ground(t)
-    Campaign(t, points, g.enrich(), [g.plain_ref]).run(starting("DOCUMENT", "IMAGE_P", "RECORDS_RE"))
+    Campaign(t, points, g.enrich(), [g.plain_ref]).run(
+        starting("DOCUMENT", "IMAGE_P", "RECORDS_RE"))
 
 
 @test

@@ -156,8 +156,8 @@ class Verifier:
 
     def identity(self, record, parent):
         digest = record["diff-digest"].split(":")[1]
-        want = hashlib.sha256(("%s+%s" % (parent, digest)).encode()).hexdigest() if parent else digest
-        if record["id"] != want:
+        both = hashlib.sha256(("%s+%s" % (parent, digest)).encode()).hexdigest()
+        if record["id"] != (both if parent else digest):
             self.wrong("its id is not that of parent and DiffID")
 
     def node(self, path, kind, mode):
