@@ -320,7 +320,9 @@ report_fetched(struct fetcher *fe, const struct msg_fetched *m)
 	struct request *q = request_find(p, m->req);
 	if (!q || q->fetcher != fe)
 		return;
-	health_good(&p->f->health, &s->at.url);
+	struct url origin;
+	site_origin(s, &origin);
+	health_good(&p->f->health, &origin);
 	if (q->kind == FETCH_MANIFEST && p->at < (unsigned)(s - p->sites) && !p->settled)
 		p->at = (unsigned)(s - p->sites);
 	p->settled = p->settled || q->kind == FETCH_MANIFEST;

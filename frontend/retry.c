@@ -20,18 +20,19 @@
 static void
 remember(struct frontend *f, const struct request *q, const struct failure *why)
 {
-	const struct url *origin = &q->site->at.url;
+	struct url origin;
 	uint64_t asked = (uint64_t)why->retry_after * 1000;
 
 	if (asked)
 		health_pause(&f->health, why->origin,
 		    asked < f->retry_after_ms ? asked : f->retry_after_ms, loop_now());
+	site_origin(q->site, &origin);
 	if (why->proven)
-		health_wrong(&f->health, origin, loop_now());
+		health_wrong(&f->health, &origin, loop_now());
 	else if (why->transient || (why->code == ERR_NETWORK && !why->answered))
-		health_failed(&f->health, origin, loop_now());
+		health_failed(&f->health, &origin, loop_now());
 	else if (why->answered && !why->wrong)
-		health_good(&f->health, origin);
+		health_good(&f->health, &origin);
 }
 
 /* Milliseconds until the same is tried again at the same endpoint, or -1: it is not. */

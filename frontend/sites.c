@@ -138,10 +138,24 @@ may_fall(const struct pull *p, const struct site *to, bool lacking)
 	}
 }
 
+/* The same whether plain HTTP was tried or not. */
+void
+site_origin(const struct site *s, struct url *origin)
+{
+	struct registry r;
+
+	if (registry_of(&s->place.ref, &r, NULL) < 0)
+		r.url = s->at.url;
+	*origin = r.url;
+}
+
 static bool
 is_bad(const struct pull *p, const struct site *s)
 {
-	return health_is_bad(&p->f->health, &s->at.url, loop_now());
+	struct url origin;
+
+	site_origin(s, &origin);
+	return health_is_bad(&p->f->health, &origin, loop_now());
 }
 
 /* The next one from `from` on that may be asked: of those, the first that has not failed

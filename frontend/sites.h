@@ -50,6 +50,9 @@ void url_to_http(struct url *u, const char *domain);
 /* A line whenever its own fetcher asks in a way that anybody could answer. */
 void site_log_insecure(const struct site *s);
 
+/* Under which origin it is remembered whether it works. */
+void site_origin(const struct site *s, struct url *origin);
+
 /* What went wrong here, for the pull's last word. */
 void site_failed(struct site *s, enum err_class code, const char *text);
 

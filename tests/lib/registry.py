@@ -276,6 +276,17 @@ def change(function):
     return act
 
 
+def parts(server, request, answer):
+    """Ranges are served, as "bytes=N-" and "bytes=N-M"."""
+    asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.header("Range") or "")
+    if not asked or answer.status != 200:
+        return answer
+    data = body_of(answer)
+    first, last = int(asked.group(1)), min(int(asked.group(2) or len(data) - 1), len(data) - 1)
+    return Answer(206, answer.headers, data[first:last + 1]).set(
+        "Content-Range", "bytes %d-%d/%d" % (first, last, len(data)))
+
+
 def flip(data):
     return data[:-1] + bytes([data[-1] ^ 1])
 

@@ -75,8 +75,9 @@ control_message(struct port *p, struct ipc_msg *m)
 static int
 frontend_message(struct port *p, struct ipc_msg *m)
 {
-	return m->type == MSG_pull || m->type == MSG_cancel ? pull_message(p->arg, m)
-							    : query_message(p->arg, m);
+	return m->type == MSG_pull || m->type == MSG_cancel || m->type == MSG_again
+		   ? pull_message(p->arg, m)
+		   : query_message(p->arg, m);
 }
 
 static void
@@ -407,12 +408,11 @@ struct layer_rooms {
 
 /* Up to the blob being wanted. */
 static void
-layer_rooms(struct world *w, struct layer_rooms *r)
+layer_rooms_next(struct world *w, struct layer_rooms *r)
 {
 	struct ipc_msg m;
 
 	*r = (struct layer_rooms){.hash.fd = -1, .apply.fd = -1};
-	judge_with(w, true, NAME, w->policy);
 	wanted(w, ROOM_HASH, &m);
 	assert_int_equal(m.want.arg, COMPRESSION_GZIP);
 	r->token = m.want.token;
@@ -426,10 +426,19 @@ layer_rooms(struct world *w, struct layer_rooms *r)
 	expect(w, &r->apply, MSG_untar, &m);
 	ipc_msg_release(&m);
 	expect(w, &w->frontend, MSG_layer, &m);
-	assert_int_equal(m.layer.state, LAYER_WAITING);
-	expect(w, &w->frontend, MSG_layer, &m);
 	assert_int_equal(m.layer.state, LAYER_WANTED);
 	assert_int_equal(m.layer.token, r->token);
+}
+
+static void
+layer_rooms(struct world *w, struct layer_rooms *r)
+{
+	struct ipc_msg m;
+
+	judge_with(w, true, NAME, w->policy);
+	expect(w, &w->frontend, MSG_layer, &m);
+	assert_int_equal(m.layer.state, LAYER_WAITING);
+	layer_rooms_next(w, r);
 }
 
 static void
@@ -1212,6 +1221,110 @@ hash_case(struct world *w, struct ipc_msg *m)
 }
 
 static void
+wait_wrong(struct world *w, bool proven)
+{
+	struct ipc_msg m;
+
+	do
+		assert_true(next_message(w, &w->frontend, &m, 3000));
+	while (m.type != MSG_wrong && m.type != MSG_pull_end);
+	assert_int_equal(m.type, MSG_wrong);
+	assert_int_equal(m.wrong.code, ERR_CONTENT);
+	assert_int_equal(m.wrong.proven, proven);
+}
+
+/* The rooms of the first try are gone, the right bytes come from another endpoint:
+ * nothing of the first try is left. */
+static void
+layer_comes_again(struct world *w, struct layer_rooms *r, struct chan *fetch)
+{
+	struct ipc_msg again = IPC_MSG(again, .pull = PULL, .index = 0);
+	struct chan check = {.fd = -1};
+	uint64_t first = r->token, token;
+
+	rooms_free(r);
+	gone(w, ROOM_HASH, first, 256 + 9);
+	gone(w, ROOM_INFLATE, first, 1);
+	tell(&w->frontend, &again);
+	spin(&w->k, 5);
+	gone(w, ROOM_APPLY, first, 256 + 9);
+	layer_rooms_next(w, r);
+	assert_int_not_equal(r->token, first);
+	fill_stage(w);
+	applied(w, r);
+	check_room(w, &check, &token);
+	checked(w, &check, token);
+	assert_ended(w, ERR_OK);
+	rooms_free(r);
+	chan_release(fetch);
+}
+
+static void
+test_layer_again(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
+	struct layer_rooms r;
+	struct ipc_msg m, again = IPC_MSG(again, .pull = PULL, .index = 0);
+
+	documents(w, &fetch);
+	layer_rooms(w, &r);
+	tell(&w->frontend, &again); /* nothing is wrong yet: it means nothing */
+	hashed(w, &m);
+	m.hashed.digest[5] ^= 1;
+	tell(&r.hash, &m);
+	wait_wrong(w, true);
+	layer_comes_again(w, &r, &fetch);
+}
+
+/* What a room said that had to stop because of the bytes does not end the pull. */
+static void
+test_layer_again_after_an_echo(void **state)
+{
+	static const struct ipc_msg echo = IPC_MSG(hash_failed, .code = ERR_INTERNAL),
+				    why = IPC_MSG(apply_failed, .code = ERR_CONTENT);
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1};
+	struct layer_rooms r;
+
+	documents(w, &fetch);
+	layer_rooms(w, &r);
+	tell(&r.hash, &echo);
+	spin(&w->k, 2);
+	tell(&r.apply, &why);
+	wait_wrong(w, false);
+	layer_comes_again(w, &r, &fetch);
+}
+
+/* The document that is asked for is still asked for. */
+static void
+test_document_again(void **state)
+{
+	struct world *w = *state;
+	struct chan fetch = {.fd = -1}, doc = {.fd = -1};
+	struct ipc_msg m;
+	char name[200] = "docker.io/library/foo@";
+	uint64_t token;
+
+	digest_print(w->im.rq.list_digest, name + strlen(name));
+	give(w, &fetch, CH_fetch_store, ROOM_FETCH, PULL, 1);
+	ask(w, PULL_ALWAYS, name, w->im.rq.list_digest);
+	expect(w, &w->frontend, MSG_need_document, &m);
+	uint64_t req = m.need_document.req;
+	send_document(&fetch, req, fd_sealed_memfd("d", "{}", 2));
+	wait_wrong(w, true);
+	send_document(
+	    &fetch, req, fd_sealed_memfd("d", w->im.rq.list.p, w->im.rq.list.n));
+	wanted(w, ROOM_DOCUMENT, &m);
+	token = m.want.token;
+	give(w, &doc, CH_store_document, ROOM_DOCUMENT, PULL, token);
+	expect(w, &doc, MSG_parse, &m);
+	ipc_msg_release(&m);
+	chan_release(&doc);
+	chan_release(&fetch);
+}
+
+static void
 test_blob_digest(void **state)
 {
 	struct ipc_msg m;
@@ -1536,6 +1649,9 @@ main(void)
 	    T(test_policy_changes_and_refuses),
 	    T(test_another_frontend),
 	    T(test_verdict_on_another_name),
+	    T(test_layer_again),
+	    T(test_layer_again_after_an_echo),
+	    T(test_document_again),
 	    T(test_blob_digest),
 	    T(test_blob_size),
 	    T(test_diff_id),

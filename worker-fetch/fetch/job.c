@@ -127,7 +127,7 @@ job_layer_ready(struct job *j)
 	job_claim(j);
 	if (j->feed.state != FEED_OPEN)
 		return false;
-	j->bytes = j->feed.from;
+	j->bytes = j->told = j->feed.from; /* which is none of this server's doing */
 	j->arrived = j->size && j->bytes >= j->size;
 	return !j->arrived;
 }

@@ -226,8 +226,9 @@ frontend_message(struct port *p, struct ipc_msg *m)
 		return query_refuse(&room, m, &unusable);
 	if (m->type == MSG_watch)
 		describe_all(&room);
-	return m->type == MSG_pull || m->type == MSG_cancel ? pull_message(&room, m)
-							    : query_message(&room, m);
+	return m->type == MSG_pull || m->type == MSG_cancel || m->type == MSG_again
+		   ? pull_message(&room, m)
+		   : query_message(&room, m);
 }
 
 /* Without a frontend nobody wants anything, and numbers of its requests must mean nothing

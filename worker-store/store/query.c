@@ -534,7 +534,8 @@ query_refuse(struct keeper *room, struct ipc_msg *m, const struct err *e)
 
 	if (m->type == MSG_pull)
 		return port_send(&room->frontend, &end);
-	if (m->type == MSG_cancel || m->type == MSG_watch || m->type == MSG_check_cancel)
+	if (m->type == MSG_cancel || m->type == MSG_again || m->type == MSG_watch ||
+	    m->type == MSG_check_cancel)
 		return 0;
 	/* `req` is the first field of every query. */
 	query_done(room, m->images.req, e->code, e->text);
