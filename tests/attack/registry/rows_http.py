@@ -116,8 +116,8 @@ SETTING = "pull_progress_timeout"
 add("layer: nothing after some bytes; the setting pull_progress_timeout",
     at("layer", registry.stall(5000)), DEADLINE, SETTING)
 add("layer: nothing after one byte", at("layer", registry.stall(1)), DEADLINE, SETTING)
-add("config: nothing after some bytes", at("config", registry.stall(50)), DEADLINE, SETTING,
-    long=True)
+add("config: nothing after some bytes", at("config", registry.stall(50)), DEADLINE,
+    "not a byte for 60 s", long=True, slow=True)
 add("a byte now and then is progress: 200 bytes a tenth of a second", at("layer", drip(200, 0.01)),
     OK, slow=True)
 add("headers a few bytes at a time", at("manifest", drip(20, 0.005, True)), OK, slow=True)
