@@ -39,7 +39,8 @@ static int
 check_operands(const struct args *a, struct err *e)
 {
 	bool remote = a->command == CMD_PULL || a->command == CMD_CAN_PULL ||
-		      a->command == CMD_RESOLVE || a->flag[OPT_REMOTE];
+		      a->command == CMD_RESOLVE || a->command == CMD_EXPLAIN ||
+		      a->flag[OPT_REMOTE];
 	bool names = a->command == CMD_TAG || a->command == CMD_UNTAG;
 
 	if (a->command == CMD_IMAGES)

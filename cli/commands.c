@@ -226,6 +226,7 @@ command_run(struct command *c)
 	    [CMD_INSPECT] = command_inspect,
 	    [CMD_CAN_PULL] = command_can_pull,
 	    [CMD_RESOLVE] = command_resolve,
+	    [CMD_EXPLAIN] = command_explain,
 	    [CMD_RMI] = command_rmi,
 	    [CMD_TAG] = command_tag,
 	    [CMD_UNTAG] = command_untag,

@@ -27,6 +27,7 @@ int command_unexpected(struct ipc_msg *m, struct err *e);
 
 int command_pull(struct command *c);
 int command_can_pull(struct command *c);
+int command_explain(struct command *c);
 int command_inspect(struct command *c);
 int command_images(struct command *c);
 int command_rmi(struct command *c);

@@ -51,7 +51,7 @@ ask_free(struct ask *a)
 		at = &(*at)->next;
 	*at = a->next;
 	c->n_asks--;
-	free(a->own);
+	(a->own_free ? a->own_free : free)(a->own);
 	free(a);
 }
 
@@ -331,6 +331,7 @@ static const struct {
     {MSG_cli_status, client_status},
     {MSG_cli_ps, client_ps},
     {MSG_cli_resolve, client_resolve},
+    {MSG_cli_explain, client_explain},
 };
 
 static int

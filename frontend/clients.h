@@ -22,7 +22,8 @@ struct ask {
 	struct query *query;
 	bool check; /* goes on for long: the store is told when nobody wants it */
 	struct waiter waiter;
-	void *own; /* what else its answer needs; freed with it */
+	void *own; /* what else its answer needs; freed with it, by ... */
+	void (*own_free)(void *own); /* ... this, or free */
 };
 
 /* NULL: the client has been told why. */
@@ -37,5 +38,9 @@ void client_done(struct client *c, uint64_t req, enum err_class code, struct spa
 /* ---- client_names.c: what a name means ---- */
 
 int client_resolve(struct client *c, struct ipc_msg *m);
+
+/* ---- client_explain.c: what would be asked where ---- */
+
+int client_explain(struct client *c, struct ipc_msg *m);
 
 #endif

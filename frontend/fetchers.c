@@ -131,6 +131,15 @@ fetcher_end(struct fetcher *fe)
 
 /* ---- requests ---- */
 
+/* What stands for the reference there: a place may have another tag for it. */
+static const char *
+request_ref(const struct request *q)
+{
+	const struct ref *there = &q->site->place.ref;
+
+	return q->named && !there->has_digest ? there->tag : q->ref;
+}
+
 /* At a mirror the path says whose it is, as containerd does: one that serves several
  * registries can tell them apart. */
 static bool
@@ -140,15 +149,16 @@ request_target(struct request *q)
 	struct site *s = q->site;
 	const char *kind = q->kind == FETCH_MANIFEST ? "manifests" : "blobs";
 	const char *ns = s->pull->sites[s->pull->n_sites - 1].at.auth_host;
+	const char *ref = request_ref(q);
 
 	if (!s->mirror || q->target)
 		return true;
-	size_t n = sizeof(form) + strlen(s->at.repository) + strlen(kind) +
-		   strlen(q->ref) + 3 * strlen(ns);
+	size_t n = sizeof(form) + strlen(s->at.repository) + strlen(kind) + strlen(ref) +
+		   3 * strlen(ns);
 	q->target = malloc(n);
 	if (!q->target)
 		return false;
-	int at = snprintf(q->target, n, form, s->at.repository, kind, q->ref);
+	int at = snprintf(q->target, n, form, s->at.repository, kind, ref);
 	url_encode(span_str(ns), q->target + at, n - (size_t)at);
 	return true;
 }
@@ -166,7 +176,7 @@ request_send(struct request *q)
 	q->auth = q->fetcher == s->home ? s->credential : 0;
 	q->sent = true;
 	struct ipc_msg m = IPC_MSG(get, .req = q->req, .kind = q->kind,
-	    .ref = span_str(q->ref), .url = span_str(q->target ? q->target : ""),
+	    .ref = span_str(request_ref(q)), .url = span_str(q->target ? q->target : ""),
 	    .size = q->size, .token = q->token, .auth = q->auth, .resume = q->begun);
 	q->begun = true;
 	port_send(&q->fetcher->port, &m);

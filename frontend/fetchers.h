@@ -24,6 +24,7 @@ struct request {
 	uint64_t req;
 	enum fetch_kind kind;
 	char ref[200];
+	bool named; /* the pull's own name: each place may have another tag for it */
 	uint64_t size, token;
 	char *target; /* path and query at the fetcher's origin; NULL: as ref has it */
 	struct site *site;
@@ -48,7 +49,7 @@ struct request {
 /* What of the wish makes two pulls the same one, beside name and secret. */
 struct wish {
 	char os[65], architecture[65], variant[65], namespace[LIMIT_NAMESPACE + 1];
-	unsigned verify;
+	unsigned verify, place;
 	enum pull_mode mode;
 	enum fetch_auth auth;
 	enum secret_kind secret_kind;

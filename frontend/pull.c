@@ -168,6 +168,7 @@ pull_wish(struct pull *p, const struct pull_options *o, struct err *e)
 	if (!span_to_str(o->namespace, w->namespace, sizeof(w->namespace)))
 		return err_set(e, ERR_USAGE, "the namespace is too long");
 	w->verify = o->verify;
+	w->place = o->place;
 	w->mode = o->mode;
 	w->auth = o->auth;
 	w->secret_kind = o->secret_kind;
@@ -240,10 +241,10 @@ pull_same(const struct pull *a, const struct pull *b)
 {
 	const struct wish *x = &a->wish, *y = &b->wish;
 
-	return x->mode == y->mode && x->verify == y->verify && x->auth == y->auth &&
-	       x->secret_kind == y->secret_kind && x->generation == y->generation &&
-	       strcmp(a->name, b->name) == 0 && pull_names_same(a, b) &&
-	       strcmp(x->secret_for, y->secret_for) == 0 &&
+	return x->mode == y->mode && x->verify == y->verify && x->place == y->place &&
+	       x->auth == y->auth && x->secret_kind == y->secret_kind &&
+	       x->generation == y->generation && strcmp(a->name, b->name) == 0 &&
+	       pull_names_same(a, b) && strcmp(x->secret_for, y->secret_for) == 0 &&
 	       strcmp(x->namespace, y->namespace) == 0 && strcmp(x->os, y->os) == 0 &&
 	       strcmp(x->architecture, y->architecture) == 0 &&
 	       strcmp(x->variant, y->variant) == 0 && secret_same(a, b);

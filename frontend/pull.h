@@ -15,13 +15,14 @@
  * BASIC: "user:password"; never logged, compared in constant time, wiped at the end);
  * source: what to name in an error about the credentials, such as "--creds" ("" = by
  * auth); secret_for: whose secret it is, host[:port] ("" = the registry's that is named).
- */
+ * place: only the n-th of the places where the image can be had (0 = all). */
 struct pull_options {
 	struct span name, os, architecture, variant, namespace;
 	unsigned verify;
 	enum pull_mode mode;
 	enum fetch_auth auth;
 	enum secret_kind secret_kind;
+	unsigned place;
 	struct span secret, source, secret_for;
 };
 

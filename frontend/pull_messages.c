@@ -23,6 +23,7 @@ pull_need_document(struct pull *p, const struct msg_need_document *d)
 		return;
 	}
 	q->size = d->size;
+	q->named = !d->known;
 	requests_send(p);
 }
 

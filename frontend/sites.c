@@ -49,13 +49,25 @@ site_log_insecure(const struct site *s)
 				: endpoint_insecure_print(at, why, sizeof(why)));
 }
 
+int
+endpoint_registry(const struct endpoint *at, unsigned verify, struct registry *out,
+    unsigned *insecure, struct err *e)
+{
+	int r = registry_of(&at->ref, out, e);
+
+	*insecure = verify == 0	  ? at->insecure
+		    : verify == 1 ? 0
+				  : INSECURE_HTTP | INSECURE_TLS;
+	if (r == 0 && *insecure == INSECURE_HTTP)
+		url_to_http(&out->url, at->ref.domain);
+	return r;
+}
+
 static int
 site_make(struct pull *p, struct site *s, const struct endpoint *at, struct err *e)
 {
-	unsigned insecure = p->wish.verify == 0	  ? at->insecure
-			    : p->wish.verify == 1 ? 0
-						  : INSECURE_HTTP | INSECURE_TLS;
-	int r = registry_of(&at->ref, &s->at, e);
+	unsigned insecure;
+	int r = endpoint_registry(at, p->wish.verify, &s->at, &insecure, e);
 
 	s->pull = p;
 	s->place = *at;
@@ -63,8 +75,6 @@ site_make(struct pull *p, struct site *s, const struct endpoint *at, struct err 
 	s->auth = site_auth(p, at->ref.domain);
 	s->verify = !(insecure & INSECURE_TLS);
 	s->fallback = insecure & INSECURE_HTTP;
-	if (r == 0 && insecure == INSECURE_HTTP)
-		url_to_http(&s->at.url, at->ref.domain);
 	return r;
 }
 
@@ -91,6 +101,8 @@ sites_make(struct pull *p, const struct ref *ref, struct err *e)
 	sites_drop(p);
 	if (n < 0)
 		return n;
+	if (p->wish.place > (unsigned)n)
+		return err_set(e, ERR_INTERNAL, "there is no such place any more");
 	p->sites = calloc((size_t)n, sizeof(*p->sites));
 	if (!p->sites)
 		return err_errno(e, ENOMEM, "pull");
@@ -166,6 +178,8 @@ sites_pick(struct pull *p, unsigned from, bool lacking)
 {
 	struct site *any = NULL;
 
+	if (p->wish.place)
+		return from < p->wish.place ? &p->sites[p->wish.place - 1] : NULL;
 	for (unsigned i = from; i < p->n_sites; i++) {
 		struct site *s = &p->sites[i];
 		if (!may_fall(p, s, lacking))

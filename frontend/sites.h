@@ -47,6 +47,12 @@ const char *site_source(const struct site *s);
 /* The same place by plain HTTP: on port 80, unless the name has a port. */
 void url_to_http(struct url *u, const char *domain);
 
+/* Where a place is, and what it may be asked by (enum insecure_flag): as configured, or
+ * by the request's own word (verify as in struct pull_options). 0, or negative with *e.
+ */
+int endpoint_registry(const struct endpoint *at, unsigned verify, struct registry *out,
+    unsigned *insecure, struct err *e) MUST_CHECK;
+
 /* A line whenever its own fetcher asks in a way that anybody could answer. */
 void site_log_insecure(const struct site *s);
 

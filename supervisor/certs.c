@@ -262,6 +262,22 @@ certs_open(const char *etc, const char *cert_dir, const char *host, struct certs
 	return 0;
 }
 
+char *
+certs_place(
+    const char *etc, const char *cert_dir, const char *host, char *dst, size_t cap)
+{
+	bool own = *cert_dir;
+
+	for (size_t i = 0; i < (own ? 1 : ARRAY_LEN(places)); i++) {
+		snprintf(dst, cap, "%s%s%s/%s", own ? cert_dir : etc, own ? "" : "/",
+		    own ? "" : places[i], host);
+		if (!strchr(host, '/') && *host != '.' && access(dst, F_OK) == 0)
+			return dst;
+	}
+	*dst = 0;
+	return dst;
+}
+
 void
 certs_close(struct certs *c)
 {

@@ -27,6 +27,10 @@ struct certs {
 int certs_open(const char *etc, const char *cert_dir, const char *host, struct certs *out,
     struct err *e) MUST_CHECK;
 
+/* The directory of the host that would be read; "" = there is none. Returns dst. */
+char *certs_place(
+    const char *etc, const char *cert_dir, const char *host, char *dst, size_t cap);
+
 void certs_close(struct certs *c);
 
 #endif

@@ -109,7 +109,9 @@ room_gone(struct room_entry *r, int status)
 {
 	struct supervisor *s = r->s;
 
-	if (r->idle) {
+	if (r->explain) {
+		explain_gone(r);
+	} else if (r->idle) {
 		status_room(r, "ended early");
 	} else if (r->spare) {
 		spare_gone(r, status);

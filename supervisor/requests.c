@@ -246,6 +246,7 @@ on_pong(struct room_entry *r, struct ipc_msg *m)
 static int
 on_policy_read(struct room_entry *r, struct ipc_msg *m)
 {
+	explained(r, &m->policy_read);
 	return 0;
 }
 
@@ -273,6 +274,7 @@ static const struct {
     {MSG_token, request_token},
     {MSG_access_key, on_access_key},
     {MSG_status, on_status},
+    {MSG_look_up, request_look_up},
     {MSG_address_class, request_address_class},
     {MSG_config_secret, search_secret},
     {MSG_config_row, search_row},

@@ -164,8 +164,8 @@ static int
 setup_verdict(struct room_entry *r)
 {
 	struct supervisor *s = r->s;
-	struct ipc_msg m =
-	    IPC_MSG(setup_verdict, .policy_file = span_str(s->policy.path));
+	struct ipc_msg m = IPC_MSG(setup_verdict, .policy_file = span_str(s->policy.path),
+	    .explain = span_str(r->explain ? r->explain : ""));
 
 	if (s->policy.fd < 0)
 		return -EIO;

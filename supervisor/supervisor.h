@@ -69,6 +69,7 @@ struct room_entry {
 	unsigned landlock_abi;
 	uint64_t log_second; /* of the last line it logged ... */
 	unsigned log_lines;  /* ... and how many in that second */
+	char *explain;	     /* of a verdict room that judges nothing: the name; owned */
 	bool idle, counted;  /* started for `status` alone; its word has come */
 };
 
@@ -279,6 +280,16 @@ void supervisor_log(struct supervisor *s, unsigned level, const char *fmt, ...)
 
 /* The same for what a room said; request: the number it is about, 0 = none. */
 void room_log(struct room_entry *r, unsigned level, uint64_t request, struct span text);
+
+/* ---- explain.c: `bulkhead explain` ---- */
+
+/* As request_handle calls it. */
+int request_look_up(struct room_entry *r, struct ipc_msg *m);
+
+/* A verdict room that explains has said it; why: it has ended without. Harmless for every
+ * other room. */
+void explained(struct room_entry *r, const struct msg_policy_read *m);
+void explain_gone(struct room_entry *r);
 
 /* ---- idle.c: `bulkhead status` ---- */
 

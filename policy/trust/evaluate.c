@@ -134,3 +134,23 @@ policy_evaluate(const struct policy *p, struct span name,
 	    "%.250s is refused by the signature policy: %.500s says %s: %s", shown, where,
 	    requirement_name(why), advice(why));
 }
+
+char *
+policy_explain(const struct policy *p, struct span name, char *dst, size_t cap)
+{
+	char where[700];
+	struct ref ref;
+
+	if (!ref_is_canonical(name) || ref_parse(name, &ref, NULL) < 0) {
+		snprintf(dst, cap, "no full name: refused");
+		return dst;
+	}
+	const struct scope *s = most_specific(p, name, &ref);
+	const struct requirements *must = s ? &s->must : &p->fallback;
+	describe(p, s, where, sizeof(where));
+	size_t n = (size_t)snprintf(dst, cap, "%s: ", where);
+	for (unsigned i = 0; i < must->n && n < cap; i++)
+		n += (size_t)snprintf(dst + n, cap - n, "%s%s", i ? ", " : "",
+		    requirement_name(must->list[i]));
+	return dst;
+}

@@ -13,13 +13,16 @@
 
 enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
 
+enum { EXPLAINED = 1 };
+
 #define SEND_MS 10000
 
 struct room_state {
 	struct chan control, store;
 	uint8_t hash[32]; /* of the policy's bytes, as the supervisor computed it */
 	struct policy *policy;
-	struct err why; /* when there is no policy */
+	struct err why;		      /* when there is no policy */
+	char explain[LIMIT_NAME + 1]; /* "" = to judge */
 };
 
 static int
@@ -39,7 +42,8 @@ take_policy(struct room_state *s, struct ipc_msg *m)
 	char file[LIMIT_PATH + 1];
 	size_t n = 0, sealed;
 
-	if (!span_to_str(m->setup_verdict.policy_file, file, sizeof(file)))
+	if (!span_to_str(m->setup_verdict.policy_file, file, sizeof(file)) ||
+	    !span_to_str(m->setup_verdict.explain, s->explain, sizeof(s->explain)))
 		return -EPROTO;
 	memcpy(s->hash, m->setup_verdict.policy, sizeof(s->hash));
 	int r = fd_check_sealed(fd, LIMIT_POLICY, &sealed);
@@ -60,7 +64,11 @@ say_read(struct room_state *s)
 {
 	struct ipc_msg m =
 	    IPC_MSG(policy_read, .code = s->why.code, .text = span_str(s->why.text));
+	char text[1024];
 
+	if (*s->explain && s->policy)
+		m.policy_read.text = span_str(
+		    policy_explain(s->policy, span_str(s->explain), text, sizeof(text)));
 	return chan_send_wait(&s->control, &m, SEND_MS);
 }
 
@@ -73,6 +81,8 @@ set_up(struct room_state *s)
 		return -1;
 	if (take_policy(s, &m) < 0 || say_read(s) < 0)
 		return -1;
+	if (*s->explain)
+		return EXPLAINED;
 	if (control_wait(&s->control, &m, -1) != 0 || m.type != MSG_peer ||
 	    m.peer.channel != CH_store_verdict)
 		return -1;
@@ -110,8 +120,10 @@ main(void)
 	if (control_open(&s.control, ROOM_VERDICT, (unsigned)report.landlock_abi,
 		report.landlock) < 0)
 		return EXIT_FAILED;
-	if (set_up(&s) < 0 || chan_recv_wait(&s.store, &m, -1, &why) != 0 ||
-	    m.type != MSG_judge)
+	int r = set_up(&s);
+	if (r == EXPLAINED)
+		return EXIT_SUCCESS;
+	if (r < 0 || chan_recv_wait(&s.store, &m, -1, &why) != 0 || m.type != MSG_judge)
 		return EXIT_PROTOCOL;
 	return answer(&s, &m.judge) < 0 ? EXIT_FAILED : EXIT_SUCCESS;
 }

@@ -38,6 +38,10 @@ struct policy_verdict {
 void policy_evaluate(const struct policy *p, struct span name,
     const uint8_t digest[DIGEST_BYTES], struct policy_verdict *out);
 
+/* Which scope is about a name, and what it requires: "FILE: SCOPE: requirement, ...".
+ * Returns dst. */
+char *policy_explain(const struct policy *p, struct span name, char *dst, size_t cap);
+
 /* For tests and listings: how many scopes there are in all transports. */
 size_t policy_scopes(const struct policy *p);
 

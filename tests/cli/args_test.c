@@ -127,6 +127,8 @@ test_bad(void **state)
 	    {"images -f", "needs a value"},
 	    {"resolve", "takes NAME"},
 	    {"resolve a b", "takes NAME"},
+	    {"explain", "takes NAME"},
+	    {"explain --creds a:b x", "--creds"},
 	    {"pull\x1b[2J", "\\x1b"},
 	    {"images -fa -fb -fc -fd -fe -ff -fg -fh -fi -fj -fk -fl -fm -fn -fo -fp -fq",
 		"more than"},

@@ -1,5 +1,6 @@
 """containers-registries.conf(5) end to end: which registry is asked for what, and what is
 recorded. The rules one by one: tests/frontend/test_registries.c."""
+import json
 import os
 
 import cri
@@ -247,3 +248,77 @@ def credentials_stay_with_their_registry(t):
     for server in (one, two):
         t.ok(server.requests, "not asked")
         t.ok(not server.saw(registry.basic("up", "hub-secret")[6:]), "it saw the secret")
+
+
+# explain -------------------------------------------------------------------------------------
+
+
+@test
+def explain_tells_what_decides(t):
+    """Everything about a name: from a daemon and by a command of its own; nobody is asked."""
+    server, image = t.scripted(), t.image("tiny")
+    server.add(image, "m/tiny", "1")
+    conf = registries(t, 'unqualified-search-registries = ["q.test"]\n'
+                      '[aliases]\nknown = "example.test/tiny"\n'
+                      + TABLE % ("example.test", "127.0.0.1:1/gone") +
+                      '[[registry.mirror]]\nlocation = "%s/m"\n' % server.host +
+                      TABLE % ("no.test", "no.test") + "blocked = true\n")
+    auth = t.write("auth.json", {"auths": {
+        server.host + "/m": {"auth": registry.basic("me", "the-secret")[6:]}}})
+    policy = {"default": [{"type": "reject"}], "transports": {"docker": {
+        "example.test": [{"type": "insecureAcceptAnything"}]}}}
+    more = dict(conf, authfile=auth, plain_http_registries=["plain.test"])
+    daemon = Daemon(t, policy=policy, **more)
+    for argv, config in ((daemon.argv(), daemon.config), (t.bulkhead_argv(
+            t.store(), config=t.config(policy, **more)), t.folder + "/bulkhead.toml")):
+        got = json.loads(t.run([*argv, "explain", "--format", "json", "known:1"]).out)
+        rules = os.path.dirname(config) + "/policy.json"
+        t.eq(got, {
+            "name": "known:1", "meaning": "an alias of " + conf["registries_conf"],
+            "platform": "linux/amd64", "images": [{
+                "image": "example.test/tiny:1", "registry table":
+                conf["registries_conf"] + ': [[registry]] "example.test"',
+                "policy": rules + ': transports.docker."example.test": insecureAcceptAnything',
+                "places": [
+                    {"url": "https://%s/v2/m/tiny" % server.host, "kind": "mirror",
+                     "asked for": server.host + "/m/tiny:1", "tls": "the certificate is not "
+                     "checked, and plain HTTP will do (always: 127.0.0.0/8)",
+                     "credentials": 'entry "%s/m" of %s' % (server.host, auth),
+                     "certificates": "the system's"},
+                    {"url": "https://127.0.0.1:1/v2/gone/tiny", "kind": "location",
+                     "asked for": "127.0.0.1:1/gone/tiny:1", "tls": "the certificate is not "
+                     "checked, and plain HTTP will do (always: 127.0.0.0/8)",
+                     "credentials": "none in " + auth, "certificates": "the system's"}]}]},
+             "explanation")
+    t.eq(server.requests, [], "nobody is asked")
+    out = daemon.command("explain", "--platform", "linux/arm64/v8", "plain.test/x").out
+    for line in ("name: plain.test/x", "meaning: itself: it names its registry",
+                 "platform: linux/arm64/v8", "plain.test/x:latest",
+                 "  registry table: none: it is where its name says",
+                 "  policy: %s/policy.json: \"default\": reject" % daemon.folder,
+                 "  1. http://plain.test/v2/x",
+                 "     tls: none: plain HTTP (plain_http_registries: plain.test)"):
+        t.ok(line in out.splitlines(), line, "is missing in:\n" + out)
+    t.has(daemon.command("explain", "no.test/x").out, "  refused: no.test/x:latest is blocked")
+    for secret in ("the-secret", registry.basic("me", "the-secret")[6:]):
+        t.ok(secret not in out + daemon.logs(), "a secret was told")
+
+
+@test
+def explain_reaches_each_place(t):
+    server, image = t.scripted(), t.image("tiny")
+    server.add(image, "m/tiny", "1")
+    conf = registries(t, TABLE % ("example.test", server.host + "/none") +
+                      '[[registry.mirror]]\nlocation = "%s/m"\n' % server.host +
+                      '[[registry.mirror]]\nlocation = "127.0.0.1:1/gone"\n')
+    daemon = Daemon(t, policy={"default": [{"type": "reject"}]}, **conf)
+    out = json.loads(daemon.command("explain", "--reach", "--format", "json",
+                                    "example.test/tiny:1").out)
+    first, second, third = (p["reach"] for p in out["images"][0]["places"])
+    t.eq(first, "yes: it has the manifest", "the mirror")
+    t.has(second, "no: ", "nobody")
+    t.has(second, "127.0.0.1:1", "nobody")
+    t.has(third, "no: ", "not there")
+    t.eq(server.blobs_asked() & {l.blob.digest for l in image.layers}, set(), "layers")
+    daemon.nothing_left()
+    t.eq(daemon.store.images(), [], "images")

@@ -408,10 +408,154 @@ an_id_is_resolved(void **state)
 	world_free(w);
 }
 
+static void
+expect_fact(struct world *w, struct chan *c, unsigned image, unsigned place,
+    const char *key, const char *value)
+{
+	const struct msg_cli_explain_row *m =
+	    &expect(w, c, MSG_cli_explain_row)->cli_explain_row;
+
+	if (m->image != image || m->place != place || !span_is(m->key, key) ||
+	    !span_is(m->value, value))
+		fail_msg("%u.%u %.*s: %.*s", (unsigned)m->image, (unsigned)m->place,
+		    (int)m->key.n, (const char *)m->key.p, (int)m->value.n,
+		    (const char *)m->value.p);
+}
+
+static uint64_t
+expect_look_up(struct world *w, const char *name, const char *host)
+{
+	const struct msg_look_up *m = &expect(w, &w->supervisor, MSG_look_up)->look_up;
+
+	assert_true(span_is(m->name, name));
+	assert_true(span_is(m->auth_host, host));
+	return m->req;
+}
+
+static void
+look_up_answer(struct world *w, uint64_t req, const char *key, unsigned code)
+{
+	struct ipc_msg row =
+	    IPC_MSG(status_row, .req = req, .key = span_str(key), .value = span_str("v"));
+	struct ipc_msg end =
+	    IPC_MSG(status_end, .req = req, .code = code, .text = span_str("why"));
+
+	send_from(w, &w->supervisor, &row);
+	send_from(w, &w->supervisor, &end);
+}
+
+/* Image after image, place after place; nobody is asked but the supervisor. */
+static void
+a_name_is_explained(void **state)
+{
+	struct world *w = world_new("");
+	struct chan *c = command_open(w, 0, true);
+	struct ipc_msg m = IPC_MSG(cli_explain, .req = 3, .name = span_str("x:1"));
+
+	set_search(w);
+	send_from(w, c, &m);
+	expect_fact(w, c, 0, 0, "name", "x:1");
+	expect_fact(
+	    w, c, 0, 0, "meaning", "2 by unqualified-search-registries of /etc/r.conf");
+	expect_fact(w, c, 0, 0, "short-name-mode", "permissive (by default)");
+	expect(w, c, MSG_cli_explain_row); /* platform */
+	static const char *const hosts[] = {"a.io", "b.io"};
+	for (unsigned i = 0; i < 2; i++) {
+		char name[20], url[40];
+		snprintf(name, sizeof(name), "%s/x:1", hosts[i]);
+		snprintf(url, sizeof(url), "https://%s/v2/x", hosts[i]);
+		expect_fact(w, c, i + 1, 0, "image", name);
+		expect_fact(
+		    w, c, i + 1, 0, "registry table", "none: it is where its name says");
+		look_up_answer(w, expect_look_up(w, name, ""), "policy", 0);
+		expect_fact(w, c, i + 1, 0, "policy", "v");
+		expect_fact(w, c, i + 1, 1, "url", url);
+		expect_fact(w, c, i + 1, 1, "kind", "location");
+		expect_fact(w, c, i + 1, 1, "asked for", name);
+		expect_fact(w, c, i + 1, 1, "tls", "the certificate is checked");
+		look_up_answer(w, expect_look_up(w, "", hosts[i]), "credentials", 0);
+		expect_fact(w, c, i + 1, 1, "credentials", "v");
+	}
+	assert_int_equal(expect(w, c, MSG_cli_done)->cli_done.code, 0);
+	expect_silence(w, &w->store);
+	expect_silence(w, &w->supervisor);
+	world_free(w);
+}
+
+/* The supervisor cannot say; the client has gone: both end it, and nothing is left. */
+static void
+an_explanation_ends_early(void **state)
+{
+	for (unsigned goes = 0; goes < 2; goes++) {
+		struct world *w = world_new("");
+		struct chan *c = command_open(w, 0, true);
+		struct ipc_msg m =
+		    IPC_MSG(cli_explain, .req = 3, .name = span_str("q.io/x:1"));
+		send_from(w, c, &m);
+		uint64_t req = expect_look_up(w, "q.io/x:1", "");
+		if (goes) {
+			chan_release(c);
+			settle(w, 5);
+			assert_null(w->f.queries);
+		}
+		look_up_answer(w, req, "policy", ERR_INTERNAL);
+		assert_null(w->f.queries);
+		if (!goes) {
+			for (int i = 0; i < 6; i++)
+				expect(w, c, MSG_cli_explain_row);
+			assert_int_equal(
+			    expect(w, c, MSG_cli_done)->cli_done.code, ERR_INTERNAL);
+		}
+		world_free(w);
+	}
+}
+
+/* With reach each place is asked as can-pull would, for itself; a cancel ends all. */
+static void
+places_are_reached(void **state)
+{
+	for (unsigned cancelled = 0; cancelled < 2; cancelled++) {
+		struct world *w = world_new("");
+		struct chan *c = command_open(w, 0, true);
+		struct ipc_msg m =
+		    IPC_MSG(cli_explain, .req = 3, .name = span_str("x:1"), .reach = 1);
+		set_search(w);
+		send_from(w, c, &m);
+		look_up_answer(w, expect_look_up(w, "a.io/x:1", ""), "policy", 0);
+		look_up_answer(w, expect_look_up(w, "", "a.io"), "credentials", 0);
+		const struct msg_pull *p = &expect(w, &w->store, MSG_pull)->pull;
+		assert_int_equal(p->mode, PULL_VERDICT_ONLY);
+		assert_true(span_is(p->name, "a.io/x:1"));
+		uint64_t pull = p->pull;
+		assert_true(span_is(
+		    expect(w, &w->supervisor, MSG_want_fetch)->want_fetch.host, "a.io"));
+		for (int i = 0; i < 12; i++)
+			expect(w, c, MSG_cli_explain_row);
+		struct ipc_msg cancel = IPC_MSG(cli_cancel, .req = 3);
+		if (cancelled)
+			send_from(w, c, &cancel);
+		struct ipc_msg end = IPC_MSG(pull_end, .pull = pull,
+		    .code = cancelled ? ERR_DEADLINE : ERR_NETWORK,
+		    .text = span_str("why not"));
+		send_from(w, &w->store, &end);
+		if (cancelled) {
+			assert_int_equal(
+			    expect(w, c, MSG_cli_done)->cli_done.code, ERR_DEADLINE);
+		} else {
+			expect_fact(w, c, 1, 1, "reach", "no: why not");
+			expect_fact(w, c, 2, 0, "image", "b.io/x:1");
+		}
+		world_free(w);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_name_is_explained),
+	    cmocka_unit_test(an_explanation_ends_early),
+	    cmocka_unit_test(places_are_reached),
 	    cmocka_unit_test(a_name_is_resolved),
 	    cmocka_unit_test(an_id_is_resolved),
 	    cmocka_unit_test(another_version_is_told_so),

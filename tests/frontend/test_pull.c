@@ -91,6 +91,7 @@ rewrite_names(struct world *w)
 	} rows[] = {{REGISTRY_FILE, 0, "/etc/r.conf", ""},
 	    {REGISTRY_TABLE, 0, "q.io/n", "r.io:5000/x"},
 	    {REGISTRY_MIRROR, REGISTRY_INSECURE | REGISTRY_TAG_ONLY, "", "m.io/q"},
+	    {REGISTRY_TABLE, 0, "q.io/t:1", "r.io/t:2"},
 	    {REGISTRY_TABLE, REGISTRY_BLOCKED, "q.io/no", "q.io/no"}};
 
 	w->f.registries = registries_new();
@@ -120,6 +121,7 @@ a_name_is_had_from_its_place(void **state)
 		AUTH_NONE},
 	    {"q.io/n/a:1@sha256:" HEX_A, "q.io/n/a@sha256:" HEX_A, "r.io", "x/a",
 		"sha256:" HEX_A, 5000, 1, AUTH_GIVEN, AUTH_FILES},
+	    {"q.io/t:1", "q.io/t:1", "r.io", "t", "2", 443, 1, AUTH_FILES, AUTH_FILES},
 	    {"q.io/b:1", "q.io/b:1", "q.io", "b", "1", 443, 1, AUTH_GIVEN, AUTH_GIVEN},
 	};
 

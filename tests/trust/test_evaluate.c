@@ -147,6 +147,40 @@ test_texts(void **state)
 	    "says sigstoreSigned: this version cannot verify"));
 }
 
+static void
+test_explained(void **state)
+{
+	static const struct {
+		const char *json, *name, *text;
+	} rows[] = {
+	    {"{\"default\":" NO "}", "a.b/c:1", "/etc/p.json: \"default\": reject"},
+	    {DOCKER(NO, "\"a.b\":" YES), "a.b/c:1",
+		"/etc/p.json: transports.docker.\"a.b\": insecureAcceptAnything"},
+	    {DOCKER(NO, "\"a.b\":" YES), "a.c/c:1", "/etc/p.json: \"default\": reject"},
+	    {"{\"default\":[{\"type\":\"insecureAcceptAnything\"},"
+	     "{\"type\":\"sigstoreSigned\",\"keyPath\":\"/k\"}]}",
+		"a.b/c:1",
+		"/etc/p.json: \"default\": insecureAcceptAnything, sigstoreSigned"},
+	    {"{\"default\":" YES "}", "busybox", "no full name: refused"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(policy_free) struct policy *p = NULL;
+		struct err e = {0};
+		char text[1024];
+		assert_int_equal(
+		    policy_parse(span_str(rows[i].json), "/etc/p.json", &p, &e), 0);
+		assert_string_equal(
+		    policy_explain(p, span_str(rows[i].name), text, sizeof(text)),
+		    rows[i].text);
+		/* cut where there is no room */
+		char small[20];
+		policy_explain(p, span_str(rows[i].name), small, sizeof(small));
+		assert_memory_equal(small, text, sizeof(small) - 1);
+		assert_int_equal(small[19], 0);
+	}
+}
+
 int
 main(void)
 {
@@ -154,6 +188,7 @@ main(void)
 	    cmocka_unit_test(test_table),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_texts),
+	    cmocka_unit_test(test_explained),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

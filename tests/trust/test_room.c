@@ -56,6 +56,37 @@ test_reading(void **state)
 	reads(memfd_create("plain", MFD_CLOEXEC), ERR_INTERNAL, "/etc/p.json");
 }
 
+/* What it says of a name when nothing is judged: then it ends, without a channel. */
+static void
+explains(int policy, const char *name, enum err_class code, const char *text)
+{
+	struct ipc_msg m = IPC_MSG(setup_verdict, .policy_file = span_str("/etc/p.json"),
+	    .explain = span_str(name));
+	char got[1025];
+
+	room_start(&room, ROOM_VERDICT);
+	m.fds[0] = policy;
+	m.nfds = 1;
+	room_send(&room.control, &m);
+	room_receive(&room, &room.control, &answer);
+	assert_int_equal(answer.type, MSG_policy_read);
+	assert_int_equal(answer.policy_read.code, code);
+	assert_true(span_to_str(answer.policy_read.text, got, sizeof(got)));
+	if (!strstr(got, text))
+		fail_msg("%s", got);
+	assert_int_equal(room_end(&room), 0);
+}
+
+static void
+test_explaining(void **state)
+{
+	explains(room_memfd(POLICY, strlen(POLICY)), "a.b/c:1", ERR_OK,
+	    "/etc/p.json: transports.docker.\"a.b\": insecureAcceptAnything");
+	explains(room_memfd(POLICY, strlen(POLICY)), "c.d/c:1", ERR_OK,
+	    "/etc/p.json: \"default\": reject");
+	explains(room_memfd("{}", 2), "a.b/c:1", ERR_POLICY, "no \"default\"");
+}
+
 static void
 judge(int policy, const char *name, bool accept, const char *text)
 {
@@ -122,6 +153,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_verdicts),
 	    cmocka_unit_test(test_reading),
+	    cmocka_unit_test(test_explaining),
 	    cmocka_unit_test(test_bad_policy),
 	    cmocka_unit_test(test_nonsense),
 	};
