@@ -89,13 +89,13 @@ class Campaign:
             self.points.arm(point, nth)
             process = self.start(store)
             alive, pid = {}, None
-            if self.met():
-                alive = {**harness.offspring(self.root()), self.root(): "itself"}
-                pid = next((p for p, c in alive.items() if c == victim), None) if victim else \
-                    self.points.stander(self.root())
-                if pid:
-                    self.kill(pid)
-            self.points.go_on()
+            with self.points.held():
+                if self.met():
+                    alive = {**harness.offspring(self.root()), self.root(): "itself"}
+                    pid = next((p for p, c in alive.items() if c == victim), None) if victim \
+                        else self.points.stander(self.root())
+                    if pid:
+                        self.kill(pid)
             result = self.t.finish(process)
             self.t.ok(result.code in ANY, label, result)
             self.settle(store, label)
@@ -196,11 +196,11 @@ def pull_after(t, name, at):
         points.arm(at)
         argv = t.bulkhead_argv(store, *dead.argv)
         process = t.start([points.bin + "/bulkhead"] + argv[1:], start_new_session=True)
-        t.ok(points.met(process), "nobody came to", at)
-        for pid in [process.pid, *harness.offspring(process.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        points.go_on()
+        with points.held():
+            t.ok(points.met(process), "nobody came to", at)
+            for pid in [process.pid, *harness.offspring(process.pid)]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         t.finish(process)
         t.eq(t.session.leftovers(), [], "processes")
 

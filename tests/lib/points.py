@@ -3,11 +3,12 @@
     points = Points(t)                 # a copy of the programs, those with fail points among them
     points.arm("LAYER_MOVED", skip=1)  # who comes there for the second time stands still
     process = t.start(...)             # with the programs of points.bin
-    points.met(process)                # True: somebody stands there; False: the process ended first
-    points.stander(pid)                # his pid, who is that or of its offspring
-    points.go_on()
+    with points.held():                # at its end he goes on
+        points.met(process)            # True: somebody stands there; False: the process ended first
+        points.stander(pid)            # his pid, who is that or of its offspring
     points.hits()                      # name -> how often each was passed since arm() or clear()
 """
+import contextlib
 import mmap
 import os
 import re
@@ -89,9 +90,14 @@ class Points:
             time.sleep(0.0005)
         return True
 
-    def go_on(self):
-        self.put(ARMED, 0)
-        self.put(STATE, GOES_ON)
+    @contextlib.contextmanager
+    def held(self):
+        """Who stands there goes on afterwards, whatever happens: he holds pipes of the test."""
+        try:
+            yield
+        finally:
+            self.put(ARMED, 0)
+            self.put(STATE, GOES_ON)
 
     def stander(self, root):
         """Who sleeps as only a fail point does: in poll for nothing."""
