@@ -220,7 +220,7 @@ def found_all(t, world, rows, quick=False):
 def damage_is_found_and_mended(t):
     world = World(t)
     world.damage()
-    store, again = world.store, copy(t, world.store)
+    store, again, copied = world.store, copy(t, world.store), time.monotonic()
     time.sleep(max(0, world.born + YOUNG - time.monotonic()))
     before = store.snapshot()
     rows = check(t, store, expect=7)
@@ -230,6 +230,7 @@ def damage_is_found_and_mended(t):
     found_all(t, world, [r for r in rows if r not in strays], quick=True)
     t.eq(store.snapshot(), before, "a look changes nothing")
     repairs(t, world)
+    time.sleep(max(0, copied + YOUNG - time.monotonic()))
     refetches(t, world, again)
 
 
