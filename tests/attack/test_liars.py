@@ -13,6 +13,7 @@ import mkimage
 import registry
 
 NOT_FOUND, IN_USE, POLICY, NETWORK, CONTENT, INTERNAL = 1, 2, 3, 5, 7, 125
+STALLS = 124  # of timeout(1)
 ACCEPT, REJECT = [{"type": "insecureAcceptAnything"}], [{"type": "reject"}]
 # What the supervisor logs about a room that it ends, beside the one line of the error.
 LOGS = ("bulkhead: ((document|fetch|frontend|verdict|apply|check|remove|hash|inflate|store): |"
@@ -88,6 +89,16 @@ class Liars:
         self.t.eq(self.ground.store.staging(), [], "staging")
         return result
 
+    def stalls(self, ref, codes):
+        """Nothing may come any more, as from a registry that says nothing: who waits gives up."""
+        before, argv = self.records(), self.t.bulkhead_argv
+        self.t.bulkhead_argv = lambda *a, **k: ["timeout", "-s", "INT", "5", *argv(*a, **k)]
+        try:
+            self.pull(ref, expect=codes)
+        finally:
+            self.t.bulkhead_argv = argv
+        self.t.eq(self.records(), before, "images.json, layers.json")
+
     def harmless(self, codes, ref, *args, config=None):
         """The pull is the honest one, or none; the image goes again."""
         t, store = self.t, self.ground.store
@@ -110,7 +121,9 @@ class Liars:
             self.put(room, lie, options.pop("argument", ""))
             try:
                 codes = codes if isinstance(codes, list) else [codes]
-                if 0 in codes:
+                if STALLS in codes:
+                    self.stalls(ref, codes)
+                elif 0 in codes:
                     self.harmless(codes, ref, *options.pop("args", ()), **options)
                 else:
                     result = self.refused(ref, codes, *options.pop("args", ()), says=says,
@@ -259,7 +272,7 @@ def fetch(t):
         ("plays-store", [NETWORK, CONTENT, INTERNAL], "protocol"),
         ("plays-frontend", [NETWORK, CONTENT, INTERNAL], "protocol"),
         ("claim-other-pull", [NETWORK, INTERNAL], "fetcher"),
-        ("claim-other-layer", [CONTENT, NETWORK, INTERNAL], ""),
+        ("claim-other-layer", [STALLS, INTERNAL], ""),  # is seen, or its own layer gets no byte
         ("claim-no-layer", [NETWORK, INTERNAL], "fetcher"),
         ("claim-twice", [NETWORK, INTERNAL], "fetcher"),
         ("sends-token", [0, NETWORK, INTERNAL], "fetcher"),
