@@ -169,6 +169,7 @@
 /* Concurrency. */
 #define LIMIT_LAYERS_IN_FLIGHT 12 /* of all pulls: three rooms each */
 #define LIMIT_PULLS 1024	  /* that the supervisor remembers at once */
+#define LIMIT_PULLS_AT_ONCE 12	  /* of the rooms of a supervisor: two fetchers each */
 #define LIMIT_ROOMS 64		  /* alive at once, the size of a uid block */
 
 #endif

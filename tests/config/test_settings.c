@@ -33,9 +33,9 @@ static const struct said files[] = {
 	false},
     {"pause_image = \"\"", "pause_image=\n", false},
     {"authfile = \"\"\ncert_dir = \"\"", "authfile=\ncert_dir=\n", false},
-    {"max_parallel_pulls = 1024\nmax_parallel_pulls_per_namespace = 0\n"
+    {"max_parallel_pulls = 12\nmax_parallel_pulls_per_namespace = 0\n"
      "max_grpc_message_bytes = 67108864",
-	"max_grpc_message_bytes=67108864\nmax_parallel_pulls=1024\n"
+	"max_grpc_message_bytes=67108864\nmax_parallel_pulls=12\n"
 	"max_parallel_pulls_per_namespace=0\n",
 	false},
     {"max_parallel_layers = 12\nmax_parallel_layers_per_pull = 1\ndurability = \"none\"",
@@ -129,9 +129,9 @@ static const struct said files[] = {
     {"pinned_images = [1]", "not a string", true},
     {"pause_image = [\"a\"]", "pause_image is a list", true},
     {"pause_image = \"a b\"", "no pattern", true},
-    {"max_parallel_pulls = 0", "not within 1 .. 1024", true},
-    {"max_parallel_pulls = 1025", "not within", true},
-    {"max_parallel_pulls_per_namespace = 1025", "not within 0 .. 1024", true},
+    {"max_parallel_pulls = 0", "not within 1 .. 12", true},
+    {"max_parallel_pulls = 13", "not within", true},
+    {"max_parallel_pulls_per_namespace = 13", "not within 0 .. 12", true},
     {"max_parallel_layers = 0", "not within 1 .. 12", true},
     {"max_parallel_layers = 13", "not within", true},
     {"max_parallel_layers_per_pull = 13", "not within 1 .. 12", true},

@@ -104,8 +104,8 @@ def refusals_name_file_line_and_key(t):
     for text, wanted in (
             ('\nlog_levl = "info"\n', ':2: unknown key "log_levl"'),
             ("\n\nmax_parallel_pulls = \"2\"\n", ":3: max_parallel_pulls is not an integer"),
-            ("max_parallel_pulls = 1025\n",
-             ":1: max_parallel_pulls = 1025 is not within 1 .. 1024"),
+            ("max_parallel_pulls = 13\n",
+             ":1: max_parallel_pulls = 13 is not within 1 .. 12"),
             ('listen = "relative"\n', ":1: listen = "),
             ('pull_progress_timeout = "soon"\n', ":1: pull_progress_timeout = "),
             ('pinned_images = ["a*b"]\n', ":1: pinned_images: "),
