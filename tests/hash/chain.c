@@ -186,6 +186,13 @@ patient_hash(struct chan *control)
 	return hash_room(control, LIMIT_RING_STALL_SECONDS);
 }
 
+static bool
+fetch_ends(enum chain_fault fault)
+{
+	return fault == CHAIN_FETCH_STALLS || fault == CHAIN_FETCH_DIES ||
+	       fault == CHAIN_FETCH_ABORTS;
+}
+
 /* A room of the real code: forked off without a sandbox, or its own program in one. */
 struct real_room {
 	pid_t pid;
@@ -385,7 +392,7 @@ chain_run(const struct chain_plan *p, struct chain_result *out)
 	must(bytes != MAP_FAILED, "mmap");
 	*out = (struct chain_result){0};
 	start(&hash, p, &w, &w.control_hash, ROOM_HASH,
-	    p->fault == CHAIN_FETCH_STALLS ? impatient_hash : patient_hash);
+	    fetch_ends(p->fault) ? impatient_hash : patient_hash);
 	fd_close(&w.control_hash.ends[0]);
 	fd_close(&w.control_hash.ends[1]);
 	if (p->fault != CHAIN_INFLATE_DIES)
@@ -393,7 +400,7 @@ chain_run(const struct chain_plan *p, struct chain_result *out)
 	fd_close(&w.control_inflate.ends[0]);
 	fd_close(&w.control_inflate.ends[1]);
 	pid_t fetcher = start_fetch(p, &w);
-	pid_t applier = p->discard ? 0 : start_apply(p, &w, bytes);
+	pid_t applier = p->discard || p->again ? 0 : start_apply(p, &w, bytes);
 	introduce(p, &w, &hash, &inflate);
 	be_store(p, out, &hash.control, fd_steal(&w.store.ends[0]));
 	out->hash_status = reap(&hash, p);
