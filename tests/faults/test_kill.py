@@ -112,7 +112,10 @@ def campaign(t, target, number=signal.SIGKILL):
     whole, tail = undisturbed(t, server, ref)
     comm = COMMS.get(target, "bulkhead-" + target)
     hits = 0
-    for count, (moment, after_last) in enumerate(moments(t, whole, tail, target)):
+    drawn = moments(t, whole, tail, target)
+    for count, (moment, after_last) in enumerate(drawn * (4 if target in BRIEF else 1)):
+        if count >= len(drawn) and hits >= 2:
+            break  # one that lives for milliseconds is missed when others keep the machine busy
         if target in BRIEF:
             moment, after_last = 0, False
         label = "%s at %.0f ms%s" % (target, moment * 1000, " after the last byte" * after_last)

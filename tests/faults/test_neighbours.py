@@ -154,6 +154,12 @@ def nothing_is_lost(t):
     listed = t.podman(world.store, "images", "-a", "-q", "--no-trunc").out.split()
     t.eq(sorted({i.split(":")[-1] for i in listed}), ids, "podman's list")
     world.node.stop()
+    world.node.start()  # what was said of images that others removed goes when nobody asks anything
+    deadline = time.monotonic() + 60
+    while set(os.listdir(world.store.root + "/bulkhead/summaries")) - set(ids) and \
+            time.monotonic() < deadline:
+        time.sleep(0.1)
+    world.node.stop()
     t.eq(problems(world.store.root, spare=True), [], "the store in the end")
 
 

@@ -530,11 +530,13 @@ def parts_that_are_none():
             last = min(first + (2 << 20), len(HUGE)) - 1
             asked = re.search(r'-(\d+)', server.requests[number - 1].split('Range: bytes=')[1].split('\r')[0])
             last = int(asked[1]) if asked else len(HUGE) - 1
-            c.sendall(plain(HUGE[first:last + 1], '206 Partial', 'Content-Range: bytes %d-%d/%d' % (
-                first, last, len(HUGE))))
-            return True
+            answer = plain(HUGE[first:last + 1], '206 Partial', 'Content-Range: bytes %d-%d/%d' % (
+                first, last, len(HUGE)))
+            c.sendall(answer[:-1])
         finally:
             busy.release()
+        c.sendall(answer[-1:])  # whoever asks after it is not refused
+        return True
     expect(parts(Parts(one_only)), 'done', WHOLE)
     # other parts than asked for, more than asked for, the whole body in the middle
     def other(server, c, first, number):

@@ -34,8 +34,21 @@ class Trace:
             self.process.kill()
             self.process.communicate()
         with open(self.path, errors="replace") as file:
-            found = [LINE.match(line) for line in file]
+            found = [LINE.match(line) for line in whole(file)]
         return [(int(m[1]), m[2] or "", float(m[3]), m[4], m[5]) for m in found if m]
+
+
+def whole(lines):
+    """Calls that another process's line came between are put together again."""
+    begun = {}
+    for line in lines:
+        pid = line.split("<", 1)[0].split(" ", 1)[0]
+        if line.endswith("<unfinished ...>\n"):
+            begun[pid] = line[:-len("<unfinished ...>\n")].rstrip()
+        elif " resumed>" in line and pid in begun:
+            yield begun.pop(pid) + line.split(" resumed>", 1)[1]
+        else:
+            yield line
 
 
 def holds(lines):

@@ -14,6 +14,7 @@ struct piece {
 	uint8_t *early; /* what came before its turn */
 	size_t n, taken;
 	bool over;
+	bool beside; /* others were on their way when it was asked for */
 };
 
 struct spread {
@@ -144,16 +145,26 @@ piece_done(void *arg, const struct transfer_result *r)
 			p->until = s->asked = s->rq.expect;
 		return;
 	}
-	if (is_first(p)) {
+	if (is_first(p) && !p->beside) {
 		spread_end(s, r);
 		return;
 	}
 	/* Too many connections for it, perhaps: one must do, and this piece is asked for
-	 * once more when it is its turn. */
+	 * once more when it is its turn and no other is on its way. */
 	s->width = 1;
 	p->n = p->taken = 0;
 	free(p->early);
 	p->early = NULL;
+}
+
+static bool
+others_fly(struct piece *p)
+{
+	for (unsigned i = 0; i < p->spread->n; i++) {
+		if (piece_at(p->spread, i) != p && piece_at(p->spread, i)->t)
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -173,6 +184,7 @@ piece_ask(struct piece *p)
 	rq.sink = piece_sink;
 	rq.done = piece_done;
 	rq.arg = p;
+	p->beside = others_fly(p);
 	p->t = transfer_start(s->engine, &rq);
 	return p->t != NULL;
 }
@@ -277,7 +289,7 @@ spread_step(struct spread *s)
 		}
 	}
 	struct piece *p = piece_at(s, 0);
-	if (!p->t && !p->over && !piece_ask(p))
+	if (!p->t && !p->over && !others_fly(p) && !piece_ask(p))
 		spread_fail(s, "the request cannot be started");
 }
 

@@ -292,10 +292,10 @@ store_mark_opaque(const struct store *s, int dir, struct err *e)
 
 	if (fstat(dir, &st) < 0 || fstat(s->staging, &root) < 0)
 		return err_errno(e, errno, "cannot look at an opaque directory");
-	if (!S_ISDIR(st.st_mode) || st.st_dev != root.st_dev)
+	bool usable = S_ISDIR(st.st_mode) && st.st_dev == root.st_dev;
+	int r = usable ? fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) : 0;
+	if (!usable || (r < 0 && errno == EBADF)) /* O_PATH */
 		return err_set(e, ERR_CONTENT,
 		    "an applier sent something else than a directory of the store");
-	if (fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) < 0)
-		return err_errno(e, errno, "cannot mark an opaque directory");
-	return 0;
+	return r < 0 ? err_errno(e, errno, "cannot mark an opaque directory") : 0;
 }
