@@ -157,8 +157,8 @@ def refuses_files_of_others(t):
 def number_of_files(t):
     main = plain(t, "m.toml", "")
     for i in range(32):
-        last = dropin(t, main, "%02d.toml" % i, "max_parallel_pulls = %d\n" % (i + 1))
-    t.eq(effective(t, main)["max_parallel_pulls"], ("32", last), "32 files")
+        last = dropin(t, main, "%02d.toml" % i, "max_layer_bytes = %d\n" % (i + 1))
+    t.eq(effective(t, main)["max_layer_bytes"], ("32", last), "32 files")
     dropin(t, main, "more.toml", "")
     t.has(config(t, "--validate", main, expect=64).err, "more than 32 files", "33 files")
 
