@@ -173,6 +173,7 @@ grant_fetcher(struct world *w, unsigned n, uint64_t pull, uint64_t id)
 	struct ipc_msg m =
 	    IPC_MSG(peer, .channel = CH_frontend_fetch, .pull = pull, .token = id);
 
+	chan_release(&w->fetcher[n]); /* of the one before */
 	assert_int_equal(chan_pair(fds), 0);
 	assert_int_equal(chan_init(&w->fetcher[n], fds[0], CH_frontend_fetch, ROOM_FETCH,
 			     ROOM_FRONTEND),
