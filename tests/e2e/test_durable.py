@@ -70,6 +70,14 @@ def synced_before_success(t):
     t.ok(synced or wide, "big data is synced before images.json names it")
     layer_dirs = trace.find(r"(fsync|syncfs)\(\d+<[^>]*/overlay>", trees[0],
                             renames["layers.json"])
+    locked = trace.find(r"layers\.lock>, F_OFD_SETLKW?, \{l_type=F_WRLCK")
+    t.ok(locked and locked[-1] < renames["layers.json"], "the locks are taken")
+    for name in ("link", "lower"):
+        made = trace.find(r'openat\(.*"%s", O_WRONLY\|O_CREAT' % name)
+        t.eq(len(made), len(image.layers) - (name == "lower"), "files made: " + name)
+        t.ok(made[-1] < trees[-1] < locked[-1], name, "is there before the tree is synced")
+    under = trace.find(r"f(data)?sync\(\d+<[^>]*/(link|lower|diff)>", locked[-1])
+    t.eq([trace.lines[i] for i in under], [], "synced under the locks")
     t.ok(layer_dirs or trace.find(r"syncfs\(", splits[-1], renames["layers.json"]),
          "the directory overlay is synced after the layers moved in")
 

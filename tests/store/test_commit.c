@@ -337,6 +337,51 @@ test_incomplete_is_cleared(void **state)
 }
 
 /* diff belongs to an applier until now: what it did to mode, owner and ACL is undone. */
+/* Dressed before the locks: nothing of it is written again, unless it no longer fits. */
+static void
+test_dressed_before(void **state)
+{
+	struct fixture *f = *state;
+	struct image im;
+	struct commit_result res;
+	const struct staged *above[2];
+	char path[200], links[3][LINK_LEN + 1], lower[3 * (LINK_LEN + 3)];
+
+	image_make(f, &im, "a", 3, true);
+	image_stage(f, &im);
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t k = 0; k < i; k++)
+			above[k] = &im.staged[i - 1 - k];
+		assert_int_equal(
+		    store_layer_dress(&f->s, &im.staged[i], NULL, above, i, &f->e), 0);
+		strcpy(links[i], im.staged[i].link);
+	}
+	/* Somebody takes the second one's link: it gets another, so the third another
+	 * `lower`. */
+	snprintf(path, sizeof(path), "G/overlay/l/%s", links[1]);
+	put_file(f, path, "");
+	char *before =
+	    strdup(sh(f, 0, "stat -c %%i @D/G/bulkhead/*/%s/link", im.staged[0].name));
+	commit_ok(f, &im, &res);
+	assert_string_equal(
+	    before, sh(f, 0,
+			"stat -c %%i @D/G/overlay/$(basename $(dirname $(readlink "
+			"@D/G/overlay/l/%s)))/link",
+			links[0]));
+	free(before);
+	assert_string_equal(im.staged[0].link, links[0]);
+	assert_string_not_equal(im.staged[1].link, links[1]);
+	snprintf(lower, sizeof(lower), "l/%s:l/%s", im.staged[1].link, links[0]);
+	assert_string_equal(
+	    lower, sh(f, 0, "cat @D/G/overlay/l/%s/../lower", im.staged[2].link));
+	sh(f, 0, "rm @D/G/overlay/l/%s", links[1]);
+	char *out = sh(f, 0,
+	    "m=$(@P image mount foo:a) && cat $m/etc0/f $m/etc2/f && @P image umount "
+	    "foo:a");
+	assert_non_null(strstr(out, "layer 0\nlayer 2a"));
+	image_free(f, &im);
+}
+
 static void
 test_diff_is_reset(void **state)
 {
@@ -545,6 +590,7 @@ main(void)
 	    T(test_vanished_layer),
 	    T(test_leftover_gives_way),
 	    T(test_incomplete_is_cleared),
+	    T(test_dressed_before),
 	    T(test_diff_is_reset),
 	    T(test_caps_of_names_and_manifests),
 	    T(test_access_proofs),

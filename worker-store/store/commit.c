@@ -45,12 +45,31 @@ stage_items(const struct image_plan *p, int dir, struct err *e)
 		if (!item_file(span_str(p->items[i].key), file, sizeof(file)))
 			return err_set(
 			    e, ERR_INTERNAL, "a big-data key without a file name");
-		int r = file_new(dir, file, 0600, p->items[i].bytes);
+		int r = file_new_unsynced(dir, file, 0600, p->items[i].bytes);
 		if (r < 0)
 			return err_errno(e, -r, "cannot write an image's documents");
 		FAILPOINT(DOCUMENT_STAGED);
 	}
-	return disk_sync(dir) < 0
+	return 0;
+}
+
+int
+store_commit_sync(const struct commit_staged *docs, struct err *e)
+{
+	CLEANUP(dir_list_end)
+	DIR *d = docs->fd < 0 ? NULL : dir_list(docs->fd, ".");
+
+	if (docs->fd < 0)
+		return 0;
+	for (struct dirent *de; d && (de = readdir(d));) {
+		if (de->d_name[0] == '.')
+			continue;
+		FD_AUTO fd =
+		    openat(docs->fd, de->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || disk_sync(fd) < 0)
+			return err_errno(e, errno, "cannot sync an image's documents");
+	}
+	return !d || disk_sync(docs->fd) < 0
 		   ? err_errno(e, errno, "cannot sync an image's documents")
 		   : 0;
 }

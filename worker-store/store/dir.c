@@ -68,8 +68,8 @@ dir_list_end(DIR **d)
 		closedir(*d);
 }
 
-int
-file_new(int at, const char *name, mode_t mode, struct span content)
+static int
+file_make(int at, const char *name, mode_t mode, struct span content, bool sync)
 {
 	FD_AUTO fd =
 	    openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -78,11 +78,23 @@ file_new(int at, const char *name, mode_t mode, struct span content)
 	int r = fd_write_all(fd, content.p, content.n);
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = -errno;
-	if (r == 0 && disk_sync(fd) < 0)
+	if (r == 0 && sync && disk_sync(fd) < 0)
 		r = -errno;
 	if (r < 0)
 		unlinkat(at, name, 0);
 	return r;
+}
+
+int
+file_new(int at, const char *name, mode_t mode, struct span content)
+{
+	return file_make(at, name, mode, content, true);
+}
+
+int
+file_new_unsynced(int at, const char *name, mode_t mode, struct span content)
+{
+	return file_make(at, name, mode, content, false);
 }
 
 ssize_t

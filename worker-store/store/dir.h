@@ -30,6 +30,9 @@ void dir_list_end(DIR **d);
 /* A new file of exactly this content and mode, on disk when the call returns. 0 or
  * -errno; nothing is left behind on error. */
 int file_new(int at, const char *name, mode_t mode, struct span content) MUST_CHECK;
+/* The same, not synced. */
+int file_new_unsynced(
+    int at, const char *name, mode_t mode, struct span content) MUST_CHECK;
 
 /* Reads a regular file of at most cap - 1 bytes into a NUL-terminated buffer. Length or
  * -errno. */

@@ -91,12 +91,13 @@ make_lower(const struct store *s, const char *parent, struct buf *out, struct er
 /* The applier owned this directory; who may enter the container's root is not its to say.
  * A child has the mode and owner of its parent's. */
 static int
-reset_diff(const struct store *s, const char *parent, int diff, struct err *e)
+reset_diff(const struct store *s, const char *parent, int diff, bool sync, struct err *e)
 {
 	static const char *const acls[] = {
 	    "system.posix_acl_access", "system.posix_acl_default"};
-	struct stat st = {.st_mode = 0555};
+	struct stat st = {.st_mode = 0555}, now;
 	char path[ID_HEX + 16];
+	bool same = true;
 
 	if (parent) {
 		layer_path(path, parent, "diff");
@@ -104,14 +105,22 @@ reset_diff(const struct store *s, const char *parent, int diff, struct err *e)
 			return err_errno(
 			    e, errno, "cannot look at the parent layer's diff");
 	}
-	for (size_t i = 0; i < ARRAY_LEN(acls); i++)
-		if (fremovexattr(diff, acls[i]) < 0 && errno != ENODATA &&
-		    errno != EOPNOTSUPP)
+	for (size_t i = 0; i < ARRAY_LEN(acls); i++) {
+		if (fgetxattr(diff, acls[i], NULL, 0) < 0 &&
+		    (errno == ENODATA || errno == EOPNOTSUPP))
+			continue;
+		same = false;
+		if (fremovexattr(diff, acls[i]) < 0)
 			return err_errno(e, errno, "cannot clear %s of a layer", acls[i]);
+	}
+	if (same && fstat(diff, &now) == 0 && now.st_uid == st.st_uid &&
+	    now.st_gid == st.st_gid && (now.st_mode & 07777) == (st.st_mode & 07777))
+		return 0;
 	if (fchown(diff, st.st_uid, st.st_gid) < 0 ||
 	    fchmod(diff, st.st_mode & 07777) < 0)
 		return err_errno(e, errno, "cannot set owner and mode of a layer");
-	return disk_sync(diff) < 0 ? err_errno(e, errno, "cannot sync a layer") : 0;
+	return sync && disk_sync(diff) < 0 ? err_errno(e, errno, "cannot sync a layer")
+					   : 0;
 }
 
 static int
@@ -124,11 +133,12 @@ fresh_dir(int at, const char *name)
 }
 
 static int
-fresh_file(int at, const char *name, struct span text)
+fresh_file(int at, const char *name, struct span text, bool sync)
 {
 	if (unlinkat(at, name, 0) < 0 && errno != ENOENT)
 		return -errno;
-	return file_new(at, name, 0644, text);
+	return sync ? file_new(at, name, 0644, text)
+		    : file_new_unsynced(at, name, 0644, text);
 }
 
 static int
@@ -142,34 +152,91 @@ link_fresh(const struct store *s, char link[LINK_LEN + 1])
 	return r;
 }
 
-/* Everything beside `diff`; made again from nothing when a commit is tried again. link ""
- * = a new one. */
+/* Everything beside `diff`; lower.n == 0: a base layer. */
 static int
-dress(struct store *s, const char *parent, struct staged *l, char link[LINK_LEN + 1],
-    struct err *e)
+write_beside(const struct staged *l, struct span lower, bool sync, struct err *e)
 {
-	CLEANUP(buf_free) struct buf lower = {0};
-
-	int r = reset_diff(s, parent, l->diff, e);
-	if (r == 0 && parent)
-		r = make_lower(s, parent, &lower, e);
-	if (r < 0)
-		return r;
-	if (!link[0])
-		r = link_fresh(s, link);
-	if (r == 0)
-		r = fresh_file(l->dir, "link", span_str(link));
-	if (r == 0 && parent)
-		r = fresh_file(l->dir, "lower", buf_span(&lower));
+	int r = fresh_file(l->dir, "link", span_str(l->link), sync);
+	if (r == 0 && lower.n)
+		r = fresh_file(l->dir, "lower", lower, sync);
 	if (r == 0)
 		r = fresh_dir(l->dir, "work");
 	if (r == 0)
 		r = fresh_dir(l->dir, "merged");
-	if (r == 0 && !parent)
+	if (r == 0 && !lower.n)
 		r = fresh_dir(l->dir, "empty");
-	if (r == 0 && disk_sync(l->dir) < 0)
+	if (r == 0 && sync && disk_sync(l->dir) < 0)
 		r = -errno;
 	return r < 0 ? err_errno(e, -r, "cannot finish a layer's directory") : 0;
+}
+
+int
+store_layer_dress(struct store *s, struct staged *l, const char *present,
+    const struct staged *const *above, size_t n, struct err *e)
+{
+	CLEANUP(buf_free) struct buf lower = {0};
+
+	int r = reset_diff(s, present, l->diff, false, e);
+	for (size_t i = 0; i < n; i++)
+		buf_fmt(&lower, "%sl/%s", i ? ":" : "", above[i]->link);
+	if (r == 0 && present) {
+		buf_str(&lower, n ? ":" : "");
+		r = make_lower(s, present, &lower, e);
+	}
+	if (r == 0 && lower.bad)
+		r = err_errno(e, ENOMEM, "a layer");
+	return r < 0 ? r : write_beside(l, buf_span(&lower), false, e);
+}
+
+/* As store_layer_dress left it, and that is how it has to be. */
+static bool
+is_dressed(const struct store *s, const struct staged *l, struct span lower)
+{
+	char link[LINK_LEN + 1], text[LOWER_TEXT];
+
+	if (file_text(l->dir, "link", link, sizeof(link)) != LINK_LEN ||
+	    strcmp(link, l->link) != 0 || dir_has(s->links, link) != 0 ||
+	    dir_has(l->dir, "work") != 1 || dir_has(l->dir, "merged") != 1)
+		return false;
+	if (!lower.n)
+		return dir_has(l->dir, "empty") == 1 && dir_has(l->dir, "lower") == 0;
+	ssize_t n = file_text(l->dir, "lower", text, sizeof(text));
+	return n >= 0 && span_eq(span_of(text, (size_t)n), lower) &&
+	       dir_has(l->dir, "empty") == 0;
+}
+
+/* Made again from nothing where another program has changed what is below, or taken the
+ * link, or when a commit is tried again. */
+static int
+dress(struct store *s, const char *parent, struct staged *l, struct err *e)
+{
+	CLEANUP(buf_free) struct buf lower = {0};
+
+	int r = reset_diff(s, parent, l->diff, true, e);
+	if (r == 0 && parent)
+		r = make_lower(s, parent, &lower, e);
+	if (r < 0 || is_dressed(s, l, buf_span(&lower)))
+		return r;
+	r = link_fresh(s, l->link);
+	if (r < 0)
+		return err_errno(e, -r, "no random bytes");
+	return write_beside(l, buf_span(&lower), true, e);
+}
+
+/* With this link. */
+static int
+dress_as(struct store *s, const char *parent, struct staged *l,
+    const char link[LINK_LEN + 1], struct err *e)
+{
+	CLEANUP(buf_free) struct buf lower = {0};
+
+	int r = reset_diff(s, parent, l->diff, true, e);
+	if (r == 0 && parent)
+		r = make_lower(s, parent, &lower, e);
+	if (r < 0)
+		return r;
+	memcpy(l->link, link, sizeof(l->link));
+	return write_beside(l, buf_span(&lower), true, e);
 }
 
 static int
@@ -177,8 +244,8 @@ check_split(const struct staged *l, struct err *e)
 {
 	struct stat st;
 
-	if (fstat(l->split, &st) < 0 || disk_sync(l->split) < 0)
-		return err_errno(e, errno, "cannot sync a tar-split file");
+	if (fstat(l->split, &st) < 0)
+		return err_errno(e, errno, "cannot look at a tar-split file");
 	if (!S_ISREG(st.st_mode) || st.st_size == 0)
 		return err_set(e, ERR_INTERNAL, "a layer has no tar-split file");
 	return 0;
@@ -209,11 +276,9 @@ int
 layer_place(
     struct store *s, const char *id, const char *parent, struct staged *l, struct err *e)
 {
-	char link[LINK_LEN + 1] = "";
-
 	int r = check_split(l, e);
 	if (r == 0)
-		r = dress(s, parent, l, link, e);
+		r = dress(s, parent, l, e);
 	if (r < 0)
 		return r;
 	FAILPOINT(LAYER_DRESSED);
@@ -222,7 +287,7 @@ layer_place(
 		return err_errno(
 		    e, -r, "cannot clear away a leftover of layer %.12s", id);
 	FAILPOINT(LAYER_CLEARED);
-	r = move_in(s, id, l, link, e);
+	r = move_in(s, id, l, l->link, e);
 	if (r < 0 && layer_unplace(s, id) < 0)
 		return r; /* the journal names it */
 	return r;
@@ -352,7 +417,7 @@ text_set(int dir, const char *name, struct span text)
 		return 0;
 	if (!text.n)
 		return unlinkat(dir, name, 0) < 0 ? -errno : 1;
-	int r = fresh_file(dir, name, text);
+	int r = fresh_file(dir, name, text, true);
 	return r < 0 ? r : 1;
 }
 
@@ -392,7 +457,7 @@ layer_swap(struct store *s, const char *id, const char *parent,
 	r = link_find(s, id, layers, link);
 	if (r < 0)
 		return err_errno(e, -r, "no random bytes");
-	r = dress(s, parent, l, link, e);
+	r = dress_as(s, parent, l, link, e);
 	if (r < 0)
 		return r;
 	snprintf(from, sizeof(from), "%s.split", l->name);

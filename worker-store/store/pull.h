@@ -170,6 +170,9 @@ bool layer_came(struct pull_layer *l);
 
 /* pull_commit.c */
 void commit_begin(struct pull *p);
+/* The layer's applier is gone: writes what its commit will need beside the tree, so that
+ * the check's sync takes it along and no lock is held meanwhile. */
+void commit_prepare(struct pull_layer *l);
 void commit_cancel(struct pull *p);
 void pull_progress(struct pull *p, size_t index, enum pull_stage stage, uint64_t bytes);
 

@@ -116,18 +116,64 @@ commit_job_failed(struct job *j, const struct err *e)
 	pull_fail(j->arg, e->code, "%s", e->text);
 }
 
-void
-commit_begin(struct pull *p)
+static int
+docs_stage(struct pull *p, struct err *e)
 {
 	struct commit_layer layers[LIMIT_LAYERS] = {0};
 	struct commit_request rq;
+
+	if (p->docs.dir[0])
+		return 0;
+	request_make(p, &rq, layers);
+	return store_commit_stage(&p->room->store, &rq, &p->docs, e);
+}
+
+/* The layers between this one and the nearest that is in the store. NULL in *present:
+ * there is none. false: one of them is not here yet. */
+static bool
+layers_below(const struct pull_layer *l, const struct staged *above[LIMIT_LAYERS],
+    size_t *n, const char **present)
+{
+	*n = 0;
+	*present = NULL;
+	for (uint32_t i = l->index; i-- > 0;) {
+		const struct pull_layer *b = &l->pull->layers[i];
+		if (b->step == STEP_PRESENT || b->hash_only) {
+			*present = b->id;
+			return true;
+		}
+		if (b->step == STEP_WAITING)
+			return false;
+		above[(*n)++] = &b->staged;
+	}
+	return true;
+}
+
+void
+commit_prepare(struct pull_layer *l)
+{
+	const struct staged *above[LIMIT_LAYERS];
+	struct pull *p = l->pull;
+	const char *present;
+	struct err e = {0};
+	size_t n;
+
+	/* What goes wrong here goes wrong once more in the commit, or does not any more.
+	 */
+	if (layers_below(l, above, &n, &present) &&
+	    store_layer_dress(&p->room->store, &l->staged, present, above, n, &e) < 0)
+		return;
+	(void)!docs_stage(p, &e);
+}
+
+void
+commit_begin(struct pull *p)
+{
 	struct err e = {0};
 
 	p->committing = true;
 	pull_progress(p, p->n_layers, STAGE_COMMIT, 0);
-	request_make(p, &rq, layers);
-	store_commit_drop(&p->room->store, &p->docs);
-	if (store_commit_stage(&p->room->store, &rq, &p->docs, &e) < 0) {
+	if (docs_stage(p, &e) < 0 || store_commit_sync(&p->docs, &e) < 0) {
 		pull_fail(p, e.code, "%s: %s", p->name, e.text);
 		return;
 	}

@@ -2,8 +2,10 @@
 #include "worker-store/store/pull.h"
 
 #include "common/base/fd.h"
+#include "worker-store/store/dir.h"
 #include "worker-store/store/slots.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -176,6 +178,12 @@ check_gone(struct helper *h)
 		layer_failed(l, ROOM_APPLY, ERR_INTERNAL, span_str(""));
 		return;
 	}
+	/* The checker's sync of all came after its last word; this one is for sure. */
+	if (disk_sync(l->staged.split) < 0) {
+		pull_fail(l->pull, ERR_INTERNAL, "%s: cannot sync a tar-split file: %s",
+		    l->pull->name, strerror(errno));
+		return;
+	}
 	layer_done(l);
 }
 
@@ -187,6 +195,7 @@ check_start(struct pull_layer *l)
 	struct keeper *room = l->pull->room;
 
 	l->step = STEP_CHECKING;
+	commit_prepare(l);
 	l->check.arg = l;
 	pull_progress(l->pull, l->index, STAGE_CHECK, l->size);
 	helper_want_apply(room, &l->check, APPLY_CHECK, l->pull->id, room_token(room),

@@ -239,12 +239,15 @@ int
 store_layer_staging_new(struct store *s, struct staged *l, struct err *e)
 {
 	*l = STAGED_NONE;
+	int r = link_id_new(l->link);
+	if (r < 0)
+		return err_errno(e, -r, "no random bytes");
 	snprintf(l->name, sizeof(l->name), "%u", s->serial++);
 	l->dir = dir_make(s->staging, l->name, 0700);
 	l->diff = l->dir < 0 ? l->dir : dir_make(l->dir, "diff", 0555);
 	FD_AUTO side = l->diff < 0 ? l->diff : side_file(s, l->name, "side");
 	l->split = side < 0 ? side : side_file(s, l->name, "split");
-	int r = l->split;
+	r = l->split;
 	FAILPOINT(LAYER_STAGED);
 	if (r >= 0)
 		return 0;

@@ -91,10 +91,11 @@ void store_trash_gone(struct store *s, const char *name);
 /* One layer being built: <staging>/<name>/diff and the two side files. The fds are its
  * owner's. */
 struct staged {
-	char name[16]; /* "" = none */
-	int dir;       /* <staging>/<name> */
-	int diff;      /* the applier's root */
-	int split;     /* the final tar-split file, write */
+	char name[16];		 /* "" = none */
+	int dir;		 /* <staging>/<name> */
+	int diff;		 /* the applier's root */
+	int split;		 /* the final tar-split file, write */
+	char link[LINK_LEN + 1]; /* its short link, if nobody takes that before */
 };
 #define STAGED_NONE                                \
 	(struct staged)                            \
@@ -108,6 +109,14 @@ int store_layer_staging_new(struct store *s, struct staged *l, struct err *e) MU
  * to read. fd or negative. */
 int store_layer_side(
     const struct store *s, const struct staged *l, bool write, struct err *e) MUST_CHECK;
+
+/* What lies beside `diff`, and the owner and mode of that, once the applier is gone: not
+ * synced here, because the check's sync of the file system takes it along, and the commit
+ * looks at all of it again under the locks. present: the nearest layer below that is in
+ * the store, or NULL; above: the n staged ones between it and this one, nearest to this
+ * one first. 0 or negative. */
+int store_layer_dress(struct store *s, struct staged *l, const char *present,
+    const struct staged *const *above, size_t n, struct err *e) MUST_CHECK;
 
 /* Sends what is left of it to the trash and closes the fds. Safe on one that was
  * committed. */
@@ -260,14 +269,16 @@ struct commit_staged {
 	}
 int store_commit_stage(struct store *s, const struct commit_request *rq,
     struct commit_staged *docs, struct err *e) MUST_CHECK;
+/* What was staged is on disk after it. */
+int store_commit_sync(const struct commit_staged *docs, struct err *e) MUST_CHECK;
 void store_commit_drop(struct store *s, struct commit_staged *docs);
 
 /* All layers and the image record, under a hold of HOLD_COMMIT that stays the caller's.
- * The trees must be durable already. 0: the image was read back and is whole. 1: the
- * store has changed since the documents were staged or since a layer was found present;
- * start over from store_commit_stage (or from the look at the layers). Negative: e says
- * why, and nothing of the image is visible, unless only reading it back has failed: then
- * it is there, whole and on the disk. */
+ * The trees and the tar-split files must be durable already. 0: the image was read back
+ * and is whole. 1: the store has changed since the documents were staged or since a layer
+ * was found present; start over from store_commit_stage (or from the look at the layers).
+ * Negative: e says why, and nothing of the image is visible, unless only reading it back
+ * has failed: then it is there, whole and on the disk. */
 int store_commit(struct store *s, const struct hold *h, const struct commit_request *rq,
     struct commit_staged *docs, struct commit_result *res, struct err *e) MUST_CHECK;
 
