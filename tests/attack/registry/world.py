@@ -187,7 +187,7 @@ class World:
             self.node = Node(t, **dict({
                 "insecure_registries": ["plain.test:5000", "127.0.0.0/8", PRIVATE + "/32"],
                 "cert_dir": self.certificates["authority"].cert_dir(),
-                "authfile": self.auth_file(), "max_parallel_pulls": 20}, **settings))
+                "authfile": self.auth_file(), "max_parallel_pulls": 12}, **settings))
         except BaseException:
             self.leave()
             raise
