@@ -18,8 +18,16 @@ class Proxy:
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.host = "127.0.0.1:%d" % self.sock.getsockname()[1]
         self.url = "http://" + self.host
-        t.cleanups.append(self.sock.close)
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+        t.cleanups.append(self.stop)
+
+    def stop(self):
+        """Not close() alone: a thread that waits in accept() would go on to serve whoever gets the
+        number of the descriptor next."""
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(30)
+        self.sock.close()
 
     def accept(self):
         while True:
