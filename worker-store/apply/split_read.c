@@ -1,5 +1,6 @@
 #include "worker-store/apply/split_read.h"
 
+#include "common/base/base64.h"
 #include "worker-store/apply/isal.h"
 
 #include <errno.h>
@@ -132,42 +133,15 @@ eat_text(struct cursor *c, struct span *out)
 	return eat(c, '"');
 }
 
-static int
-digit(uint8_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Base64 with padding, decoded in place. */
+/* Base64 with padding, decoded in place: what is written never passes what is read. */
 static bool
 decode64(struct span *text)
 {
-	uint8_t *base = (uint8_t *)(uintptr_t)text->p, *d = base;
-	size_t n = text->n;
+	ssize_t n = base64_decode(*text, (uint8_t *)(uintptr_t)text->p, text->n);
 
-	if (n % 4)
-		return false;
-	unsigned pad = n == 0 ? 0 : base[n - 1] != '=' ? 0 : base[n - 2] != '=' ? 1 : 2;
-	for (size_t i = 0; i < n; i += 4) {
-		uint32_t v = 0;
-		unsigned have = i + 4 == n ? 4 - pad : 4;
-		for (unsigned k = 0; k < 4; k++) {
-			int x = k < have ? digit(base[i + k]) : 0;
-			if (x < 0)
-				return false;
-			v = v << 6 | (uint32_t)x;
-		}
-		for (unsigned k = 0; k + 1 < have; k++)
-			*d++ = (uint8_t)(v >> (16 - 8 * k));
-	}
-	text->n = (size_t)(d - base);
-	return true;
+	if (n >= 0)
+		text->n = (size_t)n;
+	return n >= 0;
 }
 
 struct line {

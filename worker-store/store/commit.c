@@ -135,10 +135,7 @@ struct commit {
 static void
 commit_end(struct commit *c)
 {
-	view_free(&c->v);
-	table_free(&c->mounts);
-	for (size_t i = 0; i < ARRAY_LEN(c->containers); i++)
-		table_free(&c->containers[i]);
+	records_free(&c->v, c->containers, &c->mounts);
 }
 
 static int
@@ -164,7 +161,7 @@ containers_load(struct table t[4], const struct store *s, struct err *e)
 	return containers_load_from(t + 2, dir, e);
 }
 
-int
+static int
 mounts_load(struct table *t, const struct store *s, struct err *e)
 {
 	if (s->run < 0)
@@ -176,6 +173,29 @@ mounts_load(struct table *t, const struct store *s, struct err *e)
 	return table_load(t, TABLE_MOUNTS, dir, FILE_MOUNTS, e);
 }
 
+int
+records_load(struct store *s, const struct hold *h, struct view *v,
+    struct table containers[4], struct table *mounts, struct err *e)
+{
+	int r = view_load(v, s, e);
+	if (r == 0)
+		r = containers_load(containers, s, e);
+	if (r == 0)
+		r = mounts_load(mounts, s, e);
+	if (r == 0)
+		r = layers_recover(s, &v->layers, mounts, h->fd[LOCK_LAYERS], e);
+	return r;
+}
+
+void
+records_free(struct view *v, struct table containers[4], struct table *mounts)
+{
+	view_free(v);
+	table_free(mounts);
+	for (size_t i = 0; i < 4; i++)
+		table_free(&containers[i]);
+}
+
 static int
 commit_load(struct commit *c)
 {
@@ -185,15 +205,7 @@ commit_load(struct commit *c)
 		if (r < 0)
 			return err_errno(c->e, -r, "cannot hash");
 	}
-	int r = view_load(&c->v, c->s, c->e);
-	if (r == 0)
-		r = containers_load(c->containers, c->s, c->e);
-	if (r == 0)
-		r = mounts_load(&c->mounts, c->s, c->e);
-	if (r == 0)
-		r = layers_recover(
-		    c->s, &c->v.layers, &c->mounts, c->h->fd[LOCK_LAYERS], c->e);
-	return r;
+	return records_load(c->s, c->h, &c->v, c->containers, &c->mounts, c->e);
 }
 
 static bool

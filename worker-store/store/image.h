@@ -57,9 +57,14 @@ bool image_item_digest(
 /* Keys of an image that start with "manifest-". */
 size_t image_manifests(struct span keys);
 
-/* The containers' records (of graph root and run root, plain and volatile), and the
- * mounts. */
+/* The containers' records, of graph root and run root, plain and volatile. */
 int containers_load(struct table t[4], const struct store *s, struct err *e) MUST_CHECK;
-int mounts_load(struct table *t, const struct store *s, struct err *e) MUST_CHECK;
+
+/* What a change looks at, under h: all records, the containers and the mounts; layers
+ * that others left incomplete are gone. records_free also after an error. 0 or negative.
+ */
+int records_load(struct store *s, const struct hold *h, struct view *v,
+    struct table containers[4], struct table *mounts, struct err *e) MUST_CHECK;
+void records_free(struct view *v, struct table containers[4], struct table *mounts);
 
 #endif

@@ -24,10 +24,7 @@ struct mend {
 static void
 mend_clear(struct mend *m)
 {
-	view_free(&m->v);
-	table_free(&m->mounts);
-	for (size_t i = 0; i < ARRAY_LEN(m->containers); i++)
-		table_free(&m->containers[i]);
+	records_free(&m->v, m->containers, &m->mounts);
 	m->v = VIEW_NONE;
 }
 
@@ -36,15 +33,7 @@ static int
 mend_load(struct mend *m)
 {
 	mend_clear(m);
-	int r = view_load(&m->v, m->s, m->e);
-	if (r == 0)
-		r = containers_load(m->containers, m->s, m->e);
-	if (r == 0)
-		r = mounts_load(&m->mounts, m->s, m->e);
-	if (r == 0)
-		r = layers_recover(
-		    m->s, &m->v.layers, &m->mounts, m->h->fd[LOCK_LAYERS], m->e);
-	return r;
+	return records_load(m->s, m->h, &m->v, m->containers, &m->mounts, m->e);
 }
 
 static void

@@ -24,24 +24,13 @@ struct removal {
 static void
 removal_end(struct removal *m)
 {
-	view_free(&m->v);
-	table_free(&m->mounts);
-	for (size_t i = 0; i < ARRAY_LEN(m->containers); i++)
-		table_free(&m->containers[i]);
+	records_free(&m->v, m->containers, &m->mounts);
 }
 
 static int
 removal_load(struct removal *m)
 {
-	int r = view_load(&m->v, m->s, m->e);
-	if (r == 0)
-		r = containers_load(m->containers, m->s, m->e);
-	if (r == 0)
-		r = mounts_load(&m->mounts, m->s, m->e);
-	if (r == 0)
-		r = layers_recover(
-		    m->s, &m->v.layers, &m->mounts, m->h->fd[LOCK_LAYERS], m->e);
-	return r;
+	return records_load(m->s, m->h, &m->v, m->containers, &m->mounts, m->e);
 }
 
 static int
