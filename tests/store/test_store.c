@@ -48,6 +48,10 @@ test_refused_roots(void **state)
 	put_file(f, "G/overlay/.has-mount-program", "true");
 	assert_true(store_prepare(f->graph, &e) < 0);
 	assert_int_equal(e.code, ERR_CONTENT);
+	put_file(f, "G/overlay/.has-mount-program", "");
+	e = (struct err){0};
+	assert_true(store_prepare(f->graph, &e) < 0);
+	assert_non_null(strstr(e.text, "is empty"));
 	put_file(f, "G/overlay/.has-mount-program", "false");
 	sh(f, 0, "chmod 770 @D/G");
 	assert_true(store_prepare(f->graph, NULL) < 0);
@@ -65,6 +69,21 @@ test_refused_roots(void **state)
 	store_close(&s);
 	sh(f, 0, "mv @D/G/overlay-images @D/else && ln -s @D/else @D/G/overlay-images");
 	assert_true(store_prepare(f->graph, NULL) < 0);
+}
+
+/* Podman makes the file empty and fills it afterwards. */
+static void
+test_mount_program_being_written(void **state)
+{
+	struct fixture *f = *state;
+
+	put_file(f, "G/overlay/.has-mount-program", "");
+	sh(f, 0,
+	    "(sleep 0.1; printf false >@D/G/overlay/.has-mount-program) "
+	    ">/dev/null 2>&1 &");
+	assert_int_equal(store_prepare(f->graph, &f->e), 0);
+	assert_string_equal(
+	    sh(f, 1, "cat @D/G/overlay/.has*; ls @D/G/bulkhead | grep new-"), "false");
 }
 
 /* A child that holds a lock as podman does. Write end of its stdin in *in. */
@@ -591,6 +610,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_layout),
 	    T(test_refused_roots),
+	    T(test_mount_program_being_written),
 	    T(test_lock_conflict),
 	    T(test_tokens),
 	    T(test_find),

@@ -180,9 +180,9 @@ sweep_entry(struct sweep *w, const char *name)
 
 	if (span_starts(n, w->s->name))
 		return 0;
-	if (span_starts(n, "key-")) { /* the key is there: this is of one who died */
+	if (span_starts(n, "new-")) { /* who sweeps has all first files */
 		if (unlinkat(w->s->own, name, 0) < 0 && errno != ENOENT)
-			return err_errno(w->e, errno, "cannot remove a dead key");
+			return err_errno(w->e, errno, "cannot remove a dead file");
 		return 0;
 	}
 	if (n.n == STAGING_NAME + 5 && is_staging_name(span_of(n.p, STAGING_NAME)) &&

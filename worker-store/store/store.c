@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #define OWN_DIR "bulkhead"
@@ -62,26 +63,69 @@ make_dirs(int graph, struct err *e)
 	return 0;
 }
 
+/* Under its name only when whole, since two processes may start at once: 0 also when the
+ * other one was first. A dead one's file is left to the next sweep. */
+static int
+make_once(int own, int at, const char *name, struct span content)
+{
+	char tmp[40] = "new-";
+
+	int r = random_hex(tmp + 4, 8);
+	if (r == 0)
+		r = file_new(own, tmp, 0600, content);
+	if (r < 0)
+		return r;
+	FAILPOINT(NEW_WRITTEN);
+	r = linkat(own, tmp, at, name, 0) < 0 ? -errno : 0;
+	if (r < 0 && dir_has(at, name) == 1)
+		r = 0;
+	FAILPOINT(NEW_LINKED);
+	unlinkat(own, tmp, 0);
+	return r;
+}
+
+/* What is in there, as a string. Podman writes the file in place, so that it is empty for
+ * a moment. */
+static ssize_t
+read_mount_program(int overlay, char *dst, size_t cap)
+{
+	const struct timespec nap = {.tv_nsec = 10000000};
+	ssize_t n = 0;
+
+	for (int naps = 0; naps < 200; naps++) {
+		n = file_text(overlay, MOUNT_PROGRAM, dst, cap);
+		if (n)
+			return n;
+		nanosleep(&nap, NULL);
+	}
+	return n;
+}
+
 /* Without this file upstream walks the whole driver home to find out. */
 static int
-check_mount_program(int graph, struct err *e)
+check_mount_program(int graph, int own, struct err *e)
 {
 	char text[16];
 	FD_AUTO overlay = dir_open(graph, "overlay");
 
 	if (overlay < 0)
 		return err_errno(e, -overlay, "cannot open overlay");
-	ssize_t n = file_text(overlay, MOUNT_PROGRAM, text, sizeof(text));
+	ssize_t n = read_mount_program(overlay, text, sizeof(text));
 	if (n == -ENOENT) {
-		int r = file_new(overlay, MOUNT_PROGRAM, 0600, span_str("false"));
-		return r < 0 && r != -EEXIST
-			   ? err_errno(e, -r, "cannot write " MOUNT_PROGRAM)
-			   : 0;
+		int r = make_once(own, overlay, MOUNT_PROGRAM, span_str("false"));
+		if (r < 0)
+			return err_errno(e, -r, "cannot write " MOUNT_PROGRAM);
+		n = read_mount_program(overlay, text, sizeof(text));
 	}
 	if (n < 0)
 		return err_errno(e, (int)-n, "cannot read " MOUNT_PROGRAM);
 	if (!strcmp(text, "false"))
 		return 0;
+	if (n == 0)
+		return err_set(e, ERR_CONTENT,
+		    "overlay/" MOUNT_PROGRAM " of the graph root is empty: whoever made "
+		    "it was cut off; let podman "
+		    "write it anew (podman info), or name another graph root");
 	return err_set(e, ERR_CONTENT,
 	    "overlay/" MOUNT_PROGRAM
 	    " of the graph root does not say \"false\": its layers are "
@@ -93,24 +137,15 @@ static int
 make_key(int own, struct err *e)
 {
 	uint8_t key[32];
-	char tmp[40] = "key-";
 
 	int r = dir_has(own, "key");
-	if (r)
-		return r < 0 ? err_errno(e, -r, "cannot look at " OWN_DIR "/key") : 0;
-	if (getrandom(key, sizeof(key), 0) != sizeof(key) || random_hex(tmp + 4, 8) < 0)
-		return err_errno(e, errno, "no random bytes");
-	/* Linked under its name when whole: two processes that start at once share one
-	 * key. */
-	r = file_new(own, tmp, 0600, span_of(key, sizeof(key)));
-	if (r < 0)
-		return err_errno(e, -r, "cannot write " OWN_DIR "/key");
-	FAILPOINT(KEY_WRITTEN);
-	if (linkat(own, tmp, own, "key", 0) < 0 && dir_has(own, "key") != 1)
-		r = err_errno(e, errno, "cannot write " OWN_DIR "/key");
-	FAILPOINT(KEY_LINKED);
-	unlinkat(own, tmp, 0);
-	return r;
+	if (r > 0)
+		return 0;
+	if (r == 0 && getrandom(key, sizeof(key), 0) != sizeof(key))
+		r = -EIO;
+	if (r == 0)
+		r = make_once(own, own, "key", span_of(key, sizeof(key)));
+	return r < 0 ? err_errno(e, -r, "cannot make " OWN_DIR "/key") : 0;
 }
 
 static int
@@ -129,16 +164,17 @@ store_prepare(int graph, struct err *e)
 	int r = check_owner(graph, "the graph root", e);
 	if (r == 0)
 		r = make_dirs(graph, e);
-	FAILPOINT(PREPARED_DIRS);
-	if (r == 0)
-		r = check_mount_program(graph, e);
-	if (r == 0)
-		r = make_containers_lock(graph, e);
 	if (r < 0)
 		return r;
-	FAILPOINT(PREPARED_MARKER);
+	FAILPOINT(PREPARED_DIRS);
 	FD_AUTO own = dir_open(graph, OWN_DIR);
-	return own < 0 ? err_errno(e, -own, "cannot open " OWN_DIR) : make_key(own, e);
+	if (own < 0)
+		return err_errno(e, -own, "cannot open " OWN_DIR);
+	r = check_mount_program(graph, own, e);
+	if (r == 0)
+		r = make_containers_lock(graph, e);
+	FAILPOINT(PREPARED_MARKER);
+	return r < 0 ? r : make_key(own, e);
 }
 
 static int
