@@ -240,15 +240,16 @@ static void
 room_ended(struct loop_source *source, uint32_t events)
 {
 	struct room_entry *r = source->arg;
+	struct supervisor *s = r->s;
 	int status = 125;
 
-	loop_remove(&r->s->loop, &r->ended);
+	loop_remove(&s->loop, &r->ended);
 	control_drain(r);
 	port_release(&r->control);
-	int rc = sandbox_reap(&r->s->host, &r->sandbox, &status);
+	int rc = sandbox_reap(&s->host, &r->sandbox, &status);
 	if (rc < 0)
 		supervisor_log(
-		    r->s, 3, "%s: cannot be reaped: %s", r->profile->name, strerror(-rc));
+		    s, 3, "%s: cannot be reaped: %s", r->profile->name, strerror(-rc));
 	/* One that answered, broke the rules and ended before it could be killed. */
 	if (r->violated && status == 0)
 		status = STATUS_VIOLATED;
@@ -256,6 +257,7 @@ room_ended(struct loop_source *source, uint32_t events)
 	room_gone(r, status);
 	FAILPOINT(ROOM_GONE);
 	room_free(r);
+	spares_settle(s); /* a search may have ended with it, and taken a fetcher */
 }
 
 struct room_entry *

@@ -157,8 +157,8 @@ int rooms_connect(struct room_entry *a, struct room_entry *b, enum ipc_channel c
 void spares_begin(struct supervisor *s);
 
 /* A room for this work: a spare, if there is one, else a new one (room_start). What it is
- * to begin with has to be known when the request that wants it has been handled: then
- * spares_settle hands it out. */
+ * to begin with has to be known when what made us want it has been handled, a message or
+ * the end of a room: then spares_settle hands it out. */
 struct room_entry *room_get(struct supervisor *s, enum room room, enum sandbox_mode mode,
     uint64_t pull, uint64_t token, int dir, struct err *e);
 void spares_settle(struct supervisor *s);

@@ -45,6 +45,24 @@ def used_once(t):
 
 
 @test
+def handed_out_when_a_room_has_ended(t):
+    """Not at the next message, whosesoever: a fetcher that is wanted when its helper's answer has been
+    read."""
+    server, image, helpers = t.scripted(), plain("helped"), t.folder + "/helpers"
+    ref = server.add(image, "spares/helped")
+    os.mkdir(helpers)
+    with open(helpers + "/docker-credential-x", "w") as file:
+        file.write("#!/bin/sh\necho credentials not found in native keychain; exit 1\n")
+    os.chmod(file.name, 0o755)
+    node = Node(t, credential_helper_dir=helpers, authfile=t.write(
+        "a.json", '{"credHelpers": {"%s": "x"}}' % server.host))
+    full(t, node)
+    begun = time.monotonic()
+    t.eq(node.client().pull(ref), image.id, "pulled")
+    t.ok(time.monotonic() - begun < 15, "it took", time.monotonic() - begun, "s")
+
+
+@test
 def killed_while_waiting(t):
     """Whoever is killed comes again, the service goes on; at the end nobody is left."""
     real, image, node = t.real(), plain("killed"), Node(t)
