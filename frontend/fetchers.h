@@ -169,6 +169,9 @@ struct failure {
 /* Tries it again later, or at the next endpoint, or ends the pull (retry.c). */
 void request_failed(struct request *q, const struct failure *why);
 
+/* The same of a site that cannot be asked, where no request waits for it yet. */
+void site_unready(struct site *s, const struct failure *why);
+
 /* Ends the pull with a reason: tells the store, which cleans up and answers pull_end. */
 void pull_fail(struct pull *p, enum err_class code, const char *fmt, ...) PRINTF(3, 4);
 

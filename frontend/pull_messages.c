@@ -224,13 +224,31 @@ fetcher_peer(struct frontend *f, struct ipc_msg *m)
 	return 0;
 }
 
+/* How many requests that failed with it. */
+static unsigned
+fetcher_lost(struct fetcher *fe, const struct failure *why)
+{
+	struct pull *p = fe->pull;
+	unsigned n = 0;
+
+	for (struct request *q = p->requests; q; q = q->next) {
+		q->orphan = q->fetcher == fe;
+		n += q->orphan;
+	}
+	fetcher_end(fe);
+	for (struct request *q = p->requests; q && !p->ending; q = q->next) {
+		if (q->orphan)
+			request_failed(q, why);
+	}
+	return n;
+}
+
 static void
 fetcher_gone(struct frontend *f, const struct msg_gone *g)
 {
 	struct fetcher *fe = fetcher_by_id(f, g->pull, g->token);
 	if (!fe)
 		return;
-	struct pull *p = fe->pull;
 	struct url at = fe->origin;
 	char origin[URL_TEXT_MAX], text[600];
 	struct failure why = {.code = ERR_INTERNAL, .text = text, .origin = &at};
@@ -238,35 +256,45 @@ fetcher_gone(struct frontend *f, const struct msg_gone *g)
 	snprintf(text, sizeof(text), "the fetcher for %.300s ended unexpectedly (%s %u)",
 	    url_origin(&at, origin, sizeof(origin)),
 	    g->status >= 256 ? "signal" : "status", (unsigned)g->status & 255);
-	if (fe->tokens) {
+	if (fe->tokens)
 		site_token_failed(fe, &why);
-		return;
-	}
-	for (struct request *q = p->requests; q; q = q->next)
-		q->orphan = q->fetcher == fe;
-	fetcher_end(fe);
-	for (struct request *q = p->requests; q && !p->ending; q = q->next) {
-		if (q->orphan)
-			request_failed(q, &why);
-	}
+	else
+		fetcher_lost(fe, &why);
 }
 
-/* Whose fault it is decides how it is put: a file that is wrong is the whole reason. */
+/* The node could not start one: no endpoint would be better off. Else the files for this
+ * endpoint are wrong, or its credential helper fails: another may do. */
 static void
-fetcher_refused(struct pull *p, const struct msg_refused *m)
+fetcher_refused(struct frontend *f, const struct msg_refused *m)
 {
-	enum err_class code = m->code ? (enum err_class)m->code : ERR_INTERNAL;
-	bool ours = code == ERR_INTERNAL || code == ERR_IN_USE;
+	struct fetcher *fe = fetcher_by_id(f, m->pull, m->token);
+	if (!fe || fe->pull->ending)
+		return;
+	struct pull *p = fe->pull;
+	struct site *s = fe->site;
+	bool home = s->home == fe;
+	struct url at = fe->origin;
+	char origin[URL_TEXT_MAX], text[1400];
+	struct failure why = {
+	    .code = (enum err_class)m->code, .text = text, .origin = &at};
 
-	pull_fail(p, ours ? ERR_INTERNAL : code, "%s%.*s", ours ? "no fetcher: " : "",
-	    (int)m->text.n, (const char *)m->text.p);
+	if (!m->code || m->code == ERR_INTERNAL || m->code == ERR_IN_USE) {
+		pull_fail(p, ERR_INTERNAL, "no fetcher: %.*s", (int)m->text.n,
+		    (const char *)m->text.p);
+		return;
+	}
+	snprintf(text, sizeof(text), "%.300s%s%.*s",
+	    p->n_sites > 1 ? url_origin(&at, origin, sizeof(origin)) : "",
+	    p->n_sites > 1 ? ": " : "", (int)m->text.n, (const char *)m->text.p);
+	if (fe->tokens)
+		site_token_failed(fe, &why);
+	else if (fetcher_lost(fe, &why) == 0 && home)
+		site_unready(s, &why);
 }
 
 int
 pull_control_message(struct frontend *f, struct ipc_msg *m)
 {
-	struct pull *p;
-
 	switch (m->type) {
 	case MSG_peer:
 		return fetcher_peer(f, m);
@@ -274,9 +302,7 @@ pull_control_message(struct frontend *f, struct ipc_msg *m)
 		fetcher_gone(f, &m->gone);
 		return 0;
 	case MSG_refused:
-		p = pull_find(f, m->refused.pull);
-		if (p)
-			fetcher_refused(p, &m->refused);
+		fetcher_refused(f, &m->refused);
 		return 0;
 	default:
 		return query_answer(f, m);

@@ -18,7 +18,7 @@
 	      */
 
 static void
-remember(struct frontend *f, const struct request *q, const struct failure *why)
+remember(struct frontend *f, const struct site *s, const struct failure *why)
 {
 	struct url origin;
 	uint64_t asked = (uint64_t)why->retry_after * 1000;
@@ -26,10 +26,11 @@ remember(struct frontend *f, const struct request *q, const struct failure *why)
 	if (asked)
 		health_pause(&f->health, why->origin,
 		    asked < f->retry_after_ms ? asked : f->retry_after_ms, loop_now());
-	site_origin(q->site, &origin);
+	site_origin(s, &origin);
 	if (why->proven)
 		health_wrong(&f->health, &origin, loop_now());
-	else if (why->transient || (why->code == ERR_NETWORK && !why->answered))
+	else if (why->transient || (!why->answered && (why->code == ERR_NETWORK ||
+							  why->code == ERR_DEADLINE)))
 		health_failed(&f->health, &origin, loop_now());
 	else if (why->answered && !why->wrong)
 		health_good(&f->health, &origin);
@@ -103,9 +104,8 @@ site_leave(struct site *s)
 }
 
 static void
-go_on_at(struct request *q, struct site *next, const struct failure *why)
+tell_going_on(struct pull *p, const struct site *next, const struct failure *why)
 {
-	struct pull *p = q->site->pull;
 	char to[URL_TEXT_MAX];
 
 	url_origin(&next->at.url, to, sizeof(to));
@@ -113,7 +113,15 @@ go_on_at(struct request *q, struct site *next, const struct failure *why)
 	    why->code == ERR_CONTENT ? LOG_ERROR : LOG_WARNING, p->id,
 	    "pull of %s goes on at %s, because %s", p->name, to, why->text);
 	metrics_count(p->f, METRIC_ENDPOINTS_PASSED, 1);
+}
+
+static void
+go_on_at(struct request *q, struct site *next, const struct failure *why)
+{
+	struct pull *p = q->site->pull;
 	struct site *left = q->site;
+
+	tell_going_on(p, next, why);
 	q->tries = 0;
 	q->not_before = 0;
 	q->done = q->lost = false;
@@ -127,9 +135,8 @@ go_on_at(struct request *q, struct site *next, const struct failure *why)
 }
 
 static void
-give_up(struct request *q, const struct failure *why)
+give_up(struct pull *p, const struct failure *why)
 {
-	struct pull *p = q->site->pull;
 	char all[900];
 	unsigned failed = 0;
 
@@ -182,14 +189,14 @@ request_failed(struct request *q, const struct failure *why)
 		wait_for_store(q);
 		return;
 	}
-	remember(p->f, q, why);
+	remember(p->f, q->site, why);
 	if (why->retry_after)
 		snprintf(text, sizeof(text), "%s; it asks to wait %u s", why->text,
 		    why->retry_after);
 	if (why->retry_after)
 		full.text = text;
 	site_failed(q->site, why->code, full.text);
-	struct site *next = sites_next(q, why->code);
+	struct site *next = sites_next(q->site, why->code);
 	if (next) {
 		go_on_at(q, next, &full);
 		return;
@@ -198,5 +205,22 @@ request_failed(struct request *q, const struct failure *why)
 	if (ms >= 0)
 		retry_later(q, (uint64_t)ms, &full);
 	else
-		give_up(q, &full);
+		give_up(p, &full);
+}
+
+void
+site_unready(struct site *s, const struct failure *why)
+{
+	struct pull *p = s->pull;
+
+	remember(p->f, s, why);
+	site_failed(s, why->code, why->text);
+	struct site *next = sites_next(s, why->code);
+	if (!next) {
+		give_up(p, why);
+		return;
+	}
+	tell_going_on(p, next, why);
+	if (!site_home(next))
+		pull_fail(p, ERR_INTERNAL, "out of memory");
 }

@@ -198,18 +198,18 @@ sites_first(struct pull *p)
 }
 
 struct site *
-sites_next(struct request *q, enum err_class code)
+sites_next(const struct site *s, enum err_class code)
 {
-	struct pull *p = q->site->pull;
-	unsigned next = (unsigned)(q->site - p->sites) + 1;
+	struct pull *p = s->pull;
+	unsigned next = (unsigned)(s - p->sites) + 1;
 
-	if (q->site->mirror && code != ERR_NOT_FOUND)
+	if (s->mirror && code != ERR_NOT_FOUND)
 		p->unsure = true;
-	struct site *s = sites_pick(p, next, !p->unsure);
+	struct site *to = sites_pick(p, next, !p->unsure);
 	/* What fails once for reasons of its own fails for the rest of the pull, too. */
-	if (s && code != ERR_NOT_FOUND && p->at < next)
-		p->at = (unsigned)(s - p->sites);
-	return s;
+	if (to && code != ERR_NOT_FOUND && p->at < next)
+		p->at = (unsigned)(to - p->sites);
+	return to;
 }
 
 void

@@ -8,8 +8,6 @@
 #include "frontend/origin.h"
 #include "frontend/registries.h"
 
-struct request;
-
 /* How far the pull has come with authentication. */
 enum auth_state { AUTH_UNASKED, AUTH_ASKING, AUTH_HAVE };
 
@@ -65,9 +63,9 @@ void site_failed(struct site *s, enum err_class code, const char *text);
 /* Where requests begin. */
 struct site *sites_first(struct pull *p);
 
-/* Where the request goes on after its site has failed with this class: the next one that
- * the fallback rules allow, those that failed lately last. NULL: nowhere. */
-struct site *sites_next(struct request *q, enum err_class code);
+/* Where it goes on after the site has failed with this class: the next one that the
+ * fallback rules allow, those that failed lately last. NULL: nowhere. */
+struct site *sites_next(const struct site *s, enum err_class code);
 
 /* All that failed, each with its cause. */
 void sites_explain(const struct pull *p, char *text, size_t cap);

@@ -86,6 +86,18 @@ search_fail(struct search *q)
 	search_free(q);
 }
 
+/* By an auth file of the pull's own: with none of its endpoints may others' credentials
+ * take its place. */
+static void
+own_fail(struct search *q)
+{
+	struct pull_entry *p = pull_find(q->s, q->pull);
+
+	if (p)
+		p->own_problem = q->err;
+	search_fail(q);
+}
+
 void
 search_drop(struct search *q)
 {
@@ -194,6 +206,10 @@ own_begin(struct search *q, struct pull_entry *p, const struct msg_want_fetch *w
 	struct stat st;
 	char name[sizeof(p->own_file)];
 
+	if (p->own_problem.code) {
+		q->err = p->own_problem;
+		return -EACCES;
+	}
 	if (p->own_read || !own_name(w->own_auth, name, sizeof(name)))
 		return 1;
 	p->own_read = true;
@@ -249,7 +265,8 @@ program_check(int dir, const char *path, const char *name, struct err *e)
 	snprintf(program, sizeof(program), "docker-credential-%s", name);
 	snprintf(whole, sizeof(whole), "%s/%s", path, program);
 	if (fstatat(dir, program, &st, 0) < 0)
-		return err_errno(e, errno, "the credential helper %s", whole);
+		return err_set(
+		    e, ERR_AUTH, "the credential helper %s: %s", whole, strerror(errno));
 	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & 0022) ||
 	    !(st.st_mode & 0001))
 		return err_set(e, ERR_USAGE,
@@ -268,8 +285,9 @@ helper_begin(struct search *q)
 	snprintf(q->what, sizeof(q->what), "docker-credential-%s for %s", q->at.helper,
 	    q->at.server);
 	if (dir < 0)
-		return err_errno(&q->err, errno,
-		    "%s: the directory of credential helpers, %s", q->what, path);
+		return err_set(&q->err, ERR_AUTH,
+		    "%s: the directory of credential helpers, %s: %s", q->what, path,
+		    strerror(errno));
 	int r = program_check(dir, path, q->at.helper, &q->err);
 	if (r < 0)
 		return r;
@@ -440,7 +458,9 @@ search_room_gone(struct room_entry *r, int status)
 	fd_close(&q->file);
 	if (!q->done && !q->err.code)
 		err_set(&q->err, ERR_INTERNAL, "%s: its reader ended early", q->what);
-	if (q->err.code)
+	if (q->err.code && q->step == STEP_OWN)
+		own_fail(q);
+	else if (q->err.code)
 		search_fail(q);
 	else
 		search_go(q);
@@ -525,7 +545,7 @@ search_begin(struct supervisor *s, struct pull_entry *p, struct fetch_info *info
 	s->searches = q;
 	int r = own_begin(q, p, w);
 	if (r < 0)
-		search_fail(q);
+		own_fail(q);
 	else if (r > 0)
 		search_go(q);
 	return 0;

@@ -91,6 +91,7 @@ struct pull_entry {
 	struct secrets found;		     /* what helpers answered, by server */
 	char own_file[LIMIT_NAMESPACE + 80]; /* its name; "" = there is none */
 	uint64_t own_inode;
+	struct err own_problem; /* with it: no endpoint may do without */
 	struct layer_ends *layers;
 };
 

@@ -295,6 +295,51 @@ def a_helper_that_fails(t):
 
 
 @test
+def a_mirrors_helper_that_fails(t):
+    """Its endpoint's failure alone: the next one is asked, and the last word names it as the cause. An
+    auth file of the pull's own that is wrong is none: nobody else's credentials stand in for it."""
+    g = Ground(t)
+    helpers(g)
+    g.helper("cries", "echo no key; exit 3\n")
+    mirror, own = t.scripted(), t.folder + "/own"
+    os.mkdir(own)
+    mirror.add(g.image, "cache/app")
+    conf = t.write("registries.conf", '[[registry]]\nlocation = "%s/team"\n[[registry.mirror]]\n'
+                   'location = "%s/cache"\n' % (g.server.host, mirror.host))
+
+    def settings(mirrors, upstreams):
+        return dict(credential_helper_dir=g.helpers, registries_conf=conf, authfile=t.write(
+            "a.json", {"credHelpers": {mirror.host: mirrors, g.server.host: upstreams}}))
+
+    for mirrors in ("cries", "missing", "none"):
+        mirror.clear()
+        config = t.config(**settings(mirrors, "good"))
+        err = t.bulkhead(t.store(), "pull", g.ref, config=config).err
+        if mirrors == "none":  # it has an answer: that there is nothing
+            t.ok(mirror.asked("/manifests/"), "the mirror was not asked")
+            continue
+        t.has(err, "goes on at https://" + g.server.host, "the warning")
+        t.has(err, "because https://%s: " % mirror.host, "the warning")
+        t.eq(mirror.requests, [], "asked of the mirror")
+    got = t.bulkhead(t.store(), "pull", g.ref, config=t.config(**settings("missing", "cries")), expect=4)
+    for part in ("no endpoint gives it: https://%s: the credential helper " % mirror.host,
+                 "docker-credential-missing: No such file",
+                 "; https://%s: docker-credential-cries for %s: it failed: no key" % (
+                     g.server.host, g.server.host)):
+        t.has(got.err, part, "the reason")
+    node = Node(t, namespaced_auth_dir=own, **settings("cries", "good"))
+    path = "%s/team-%s.json" % (own, sha(g.ref.rsplit(":", 1)[0]))
+    with open(path, "w") as file:
+        file.write("{}")
+    os.chmod(path, 0o666)
+    try:
+        node.client().pull(g.ref, namespace="team")
+        t.ok(False, "others' credentials stood in")
+    except Exception as error:
+        t.has(str(error), "can be written by others than root", "the reason")
+
+
+@test
 def a_helper_is_roots_program(t):
     g = Ground(t)
     path = g.answers("good", GOOD)
@@ -306,7 +351,7 @@ def a_helper_is_roots_program(t):
         spoil()
         t.has(g.with_helper("good", 64).err, g.helpers, "the reason")
         mend()
-    t.has(g.with_helper("missing", 125).err, "docker-credential-missing: No such", "the reason")
+    t.has(g.with_helper("missing", 4).err, "docker-credential-missing: No such", "the reason")
     for name in ("../good", "Good", "g d", "", "x" * 65):
         got = g.with_helper(name)
         t.ok(got.code in (4, 64), "the name", repr(name), got)

@@ -50,9 +50,9 @@ need(struct world *w, uint64_t pull, uint64_t req, enum document_kind kind)
 	send_from(w, &w->store, &m);
 }
 
-/* The fetcher that is wanted next goes to that host; it is granted as number n. */
+/* The fetcher that is wanted next goes to that host. */
 static struct msg_want_fetch
-next_fetcher(struct world *w, unsigned n, const char *host)
+wanted(struct world *w, const char *host)
 {
 	for (;;) {
 		struct ipc_msg *m = &w->last;
@@ -64,9 +64,28 @@ next_fetcher(struct world *w, unsigned n, const char *host)
 			continue;
 		struct msg_want_fetch f = m->want_fetch;
 		assert_true(span_is(f.host, host));
-		grant_fetcher(w, n, f.pull, f.fetch);
 		return f;
 	}
+}
+
+/* It is granted as number n. */
+static struct msg_want_fetch
+next_fetcher(struct world *w, unsigned n, const char *host)
+{
+	struct msg_want_fetch f = wanted(w, host);
+
+	grant_fetcher(w, n, f.pull, f.fetch);
+	return f;
+}
+
+static void
+refuse(struct world *w, const struct msg_want_fetch *f, enum err_class code,
+    const char *text)
+{
+	struct ipc_msg m = IPC_MSG(refused, .room = ROOM_FETCH, .pull = f->pull,
+	    .token = f->fetch, .code = code, .text = span_str(text));
+
+	send_from(w, &w->supervisor, &m);
 }
 
 static void
@@ -266,6 +285,51 @@ all_of_them_fail(void **state)
 	world_free(w);
 }
 
+/* A helper that fails, or a wrong file, is its endpoint's failure, whether something was
+ * to be asked there already or not. */
+static void
+an_endpoint_that_cannot_be_asked(void **state)
+{
+	struct world *w = world_with_mirrors(FALLBACK_ALWAYS);
+	uint64_t pull = begin(w, 1, "up.io/x/a:1");
+	struct msg_want_fetch f = wanted(w, "m1.io"), gone = f;
+
+	refuse(w, &f, ERR_DEADLINE, "helper: late");
+	f = wanted(w, "m2.io");
+	need(w, pull, 7, DOC_TOP);
+	refuse(w, &f, ERR_AUTH, "helper: no key");
+	f = next_fetcher(w, 2, "up.io");
+	refuse(w, &gone, ERR_INTERNAL, "nobody's any more");
+	assert_int_equal(expect(w, &w->fetcher[2], MSG_get)->get.req, 7);
+	fails(w, 2, 7, ERR_NOT_FOUND, 404, false, 0);
+	expect_end(w, ERR_NOT_FOUND,
+	    "no endpoint gives it: https://m1.io: helper: late; https://m2.io: helper: "
+	    "no "
+	    "key; https://up.io: it fails");
+
+	/* the late one is passed over; the last one's failure is the pull's */
+	pull = begin(w, 2, "up.io/x/a:2");
+	f = wanted(w, "m2.io");
+	refuse(w, &f, ERR_AUTH, "helper: no key");
+	f = wanted(w, "up.io");
+	refuse(w, &f, ERR_AUTH, "helper: nor here");
+	expect_end(
+	    w, ERR_AUTH, "https://m2.io: helper: no key; https://up.io: helper: nor");
+
+	/* what is the node's own fault ends it at once; who has no mirrors is not told of
+	 * endpoints */
+	begin(w, 3, "up.io/x/a:3");
+	f = wanted(w, "m2.io");
+	refuse(w, &f, ERR_INTERNAL, "no room");
+	expect_end(w, ERR_INTERNAL, "no fetcher: no room");
+	begin(w, 4, "quay.io/a");
+	f = wanted(w, "quay.io");
+	refuse(w, &f, ERR_AUTH, "helper: no key");
+	struct msg_cancel *c = &expect(w, &w->store, MSG_cancel)->cancel;
+	assert_true(span_is(c->text, "helper: no key"));
+	world_free(w);
+}
+
 static void
 the_registry_only_as_configured(void **state)
 {
@@ -426,6 +490,7 @@ main(void)
 	    cmocka_unit_test(registries_are_left_alone),
 	    cmocka_unit_test(what_a_mirror_lacks),
 	    cmocka_unit_test(all_of_them_fail),
+	    cmocka_unit_test(an_endpoint_that_cannot_be_asked),
 	    cmocka_unit_test(the_registry_only_as_configured),
 	    cmocka_unit_test(the_dead_are_passed_over),
 	    cmocka_unit_test(wrong_bytes_come_from_elsewhere),
