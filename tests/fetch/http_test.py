@@ -512,6 +512,44 @@ def parts_that_break_off():
     assert len(broken) == 5 and len(s.requests) == 10, (broken, len(s.requests))
 
 
+class Turns:
+    """Lets the script of a server wait for what else it was asked for."""
+
+    def __init__(self):
+        self.seen, self.changed = [], threading.Condition()
+
+    def came(self, what):
+        """How often it has come, this time counted."""
+        with self.changed:
+            self.seen.append(what)
+            self.changed.notify_all()
+            return self.seen.count(what)
+
+    def wait(self, *wanted):
+        with self.changed:
+            assert self.changed.wait_for(lambda: all(w in self.seen for w in wanted), 60), self.seen
+
+
+@case
+def parts_refused_in_the_middle():
+    """A part breaks off when half of it is with the sink, and its rest is refused once, because of
+    parts that were asked for after it."""
+    turns, half = Turns(), 3 << 20
+
+    def script(server, c, first, number):
+        again = turns.came(first) > 1
+        if first == 2 << 20:
+            c.sendall(plain(HUGE[first:2 * first], '206 Partial', 'Content-Range: bytes %d-%d/%d' % (
+                first, 2 * first - 1, len(HUGE)))[:-(1 << 20)])
+            return False
+        if first == half and not again:
+            turns.wait(8 << 20)  # asked for when the first part is with the sink
+            c.sendall(plain(b'', '429 Slow'))
+            return True
+    expect(parts(Parts(script)), 'done', WHOLE)
+    assert turns.seen.count(half) == 2, turns.seen
+
+
 @case
 def parts_that_are_none():
     # no ranges at all

@@ -10,11 +10,11 @@ struct piece {
 	struct spread *spread;
 	struct transfer
 	    *t; /* NULL: it has ended, or failed and is to be asked for again */
-	uint64_t from, until;
-	uint8_t *early; /* what came before its turn */
+	uint64_t from, until; /* what is not yet with the sink */
+	uint8_t *early;	      /* what came before its turn */
 	size_t n, taken;
 	bool over;
-	bool beside; /* others were on their way when it was asked for */
+	bool beside; /* others were on their way while it was */
 };
 
 struct spread {
@@ -129,7 +129,10 @@ piece_sink(void *arg, struct span bytes)
 		piece_head_seen(p);
 	if (!is_first(p) || p->n > p->taken)
 		return piece_keep(p, bytes);
-	return s->rq.sink(s->rq.arg, bytes);
+	int r = s->rq.sink(s->rq.arg, bytes);
+	if (r == 0)
+		p->from += bytes.n;
+	return r;
 }
 
 static void
@@ -145,26 +148,18 @@ piece_done(void *arg, const struct transfer_result *r)
 			p->until = s->asked = s->rq.expect;
 		return;
 	}
-	if (is_first(p) && !p->beside) {
+	p->from += p->taken;
+	if ((is_first(p) && (!p->beside || p->from == p->until)) ||
+	    r->err->code == ERR_CONTENT) {
 		spread_end(s, r);
 		return;
 	}
-	/* Too many connections for it, perhaps: one must do, and this piece is asked for
-	 * once more when it is its turn and no other is on its way. */
+	/* Too many connections for it, perhaps: one must do, and the rest of the piece is
+	 * asked for once more when it is its turn and no other is on its way. */
 	s->width = 1;
 	p->n = p->taken = 0;
 	free(p->early);
 	p->early = NULL;
-}
-
-static bool
-others_fly(struct piece *p)
-{
-	for (unsigned i = 0; i < p->spread->n; i++) {
-		if (piece_at(p->spread, i) != p && piece_at(p->spread, i)->t)
-			return true;
-	}
-	return false;
 }
 
 static bool
@@ -174,6 +169,12 @@ piece_ask(struct piece *p)
 	struct transfer_request rq = s->rq;
 	bool alone = s->width == 1;
 
+	p->beside = false;
+	for (unsigned i = 0; i < s->n; i++) {
+		struct piece *other = piece_at(s, i);
+		if (other->t)
+			other->beside = p->beside = true;
+	}
 	rq.target = s->target;
 	rq.accept = s->accept;
 	rq.authorization = s->authorization;
@@ -184,7 +185,6 @@ piece_ask(struct piece *p)
 	rq.sink = piece_sink;
 	rq.done = piece_done;
 	rq.arg = p;
-	p->beside = others_fly(p);
 	p->t = transfer_start(s->engine, &rq);
 	return p->t != NULL;
 }
@@ -205,6 +205,16 @@ piece_add(struct spread *s)
 }
 
 /* ---- all of them ---- */
+
+static bool
+any_flies(struct spread *s)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		if (piece_at(s, i)->t)
+			return true;
+	}
+	return false;
+}
 
 struct spread *
 spread_start(
@@ -245,6 +255,7 @@ piece_pass(struct piece *p)
 			return r;
 		p->taken += n;
 	}
+	p->from += p->n;
 	free(p->early);
 	p->early = NULL;
 	p->n = p->taken = 0;
@@ -289,7 +300,7 @@ spread_step(struct spread *s)
 		}
 	}
 	struct piece *p = piece_at(s, 0);
-	if (!p->t && !p->over && !others_fly(p) && !piece_ask(p))
+	if (!p->over && !any_flies(s) && !piece_ask(p))
 		spread_fail(s, "the request cannot be started");
 }
 
