@@ -1,10 +1,10 @@
 """Errors at every call: the k-th call of each kind of one room fails, k = 1.. until none is left.
 
 strace makes it fail, on the release build in its true sandbox: getpid runs instead, a call that
-every room may make. Whatever fails, the pull succeeds or ends with the exit code of that error and
-one line of reason; the store is whole (with the image if only the last look at it failed), nothing is
-left, and the next pull succeeds. What a call
-really moves is halved by tests/lib/short.py, for reads and writes that come up short.
+every room may make. Whatever fails, the pull or removal succeeds or ends with the exit code of that
+error and one line of reason; the store is whole (after a pull, with the image if only the last look
+at it failed), nothing is left, and the same once more succeeds. What a call really moves is halved
+by tests/lib/short.py, for reads and writes that come up short.
 
 The exploration is long; without --long a sample of it is drawn, with a fixed seed."""
 import contextlib
@@ -115,6 +115,7 @@ class World:
         self.t, self.server, self.image = t, t.scripted(), image or everything()
         self.ref = self.server.add(self.image, "errno/image")
         self.node = Node(t)
+        self.store = self.node.store
         self.pull(0)
         self.remove()
 
@@ -134,7 +135,23 @@ class World:
             self.node.start()
         self.node.wait_ready()
 
+    def begin(self):
+        """What act() needs."""
+
+    act = pull
+
     def judge(self, result, error, label, more=()):
+        self.judge_whole(result, error, label, more)
+        t, left = self.t, self.store.images()
+        t.ok(left or result.code, label, "a pull of nothing")
+        t.ok(result.code == 0 or "sync" not in label or left == [],
+             label, "what may not be on the disk is seen")
+        again = self.pull(expect=0)
+        t.eq(again.out.strip(), self.image.id, label + ": the next pull")
+        self.remove()
+        t.eq((self.store.images(), self.store.strays()), ([], []), label + ": removed")
+
+    def judge_whole(self, result, error, label, more):
         t = self.t
         allowed = {0, NO_SPACE if error in FULL else INTERNAL, *more}
         if "openat" in label:  # what is only read needs no space
@@ -144,15 +161,32 @@ class World:
         t.ok(result.code == 0 or len(lines) == 1, label, "the reason", result)
         self.revive()
         self.node.nothing_left()
-        t.eq(verify.problems(self.node.store.root), [], label + ": the store after\n" + str(result))
-        left = [i["id"] for i in self.node.store.images()]
-        t.ok(left == [self.image.id] or left == [] != result.code, label, "images", left)
-        t.ok(result.code == 0 or "sync" not in label or left == [],
-             label, "what may not be on the disk is seen")
-        again = self.pull(expect=0)
-        t.eq(again.out.strip(), self.image.id, label + ": the next pull")
-        self.remove()
-        t.eq((self.node.store.images(), self.node.store.strays()), ([], []), label + ": removed")
+        t.eq(verify.problems(self.store.root), [], label + ": the store after\n" + str(result))
+        left = [i["id"] for i in self.store.images()]
+        t.ok(left in ([], [self.image.id]), label, "images", left)
+
+
+class Removals(World):
+    """The same, of the removals. Whom it was reported to have failed may find that the image is
+    gone."""
+
+    def begin(self):
+        self.pull(0)
+
+    def act(self, expect=None):
+        """Until it is cleared away, too: unless that failed, it soon is."""
+        result = self.node.command("rmi", self.ref, expect=expect, timeout=20)
+        deadline = time.monotonic() + 2
+        while self.store.staged() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return result
+
+    def judge(self, result, error, label, more=()):
+        self.judge_whole(result, error, label, more)
+        t, left = self.t, self.store.images()
+        t.ok(left == [] or result.code, label, "removed, and there")
+        self.act(expect=0 if left else 1)
+        t.eq((self.store.images(), self.store.strays()), ([], []), label + ": removed")
 
 
 def explore(t, plan, one, always=()):
@@ -192,25 +226,27 @@ def struck(lines):
     return any("(INJECTED)" in l for l in lines)
 
 
-def campaign(t, pid_of, follow=False, more=(), always=()):
-    """Faults of a process that is there before the pull."""
-    worlds = [World(t)]
+def campaign(t, pid_of, follow=False, more=(), always=(), kind=World):
+    """Faults of a process that is there before the pull, or removal."""
+    worlds = [kind(t)]
+    worlds[0].begin()
     trace = Tamper(t, pid_of(worlds[0].node), follow=follow)
-    worlds[0].pull(0)
+    worlds[0].act(0)
     plan = counts(trace.stop())
     worlds[0].remove()
 
     def one(label, call, error, k):
         world = worlds[0]
+        world.begin()
         trace = Tamper(t, pid_of(world.node), *inject(call, error, k), follow=follow)
         try:
-            result = world.pull()
+            result = world.act()
             met = struck(trace.stop())
             t.ok(met or result.code == 0, label, result)
             world.judge(result, error, label, more)
         except harness.Failure:
             trace.stop()
-            worlds[0] = World(t)
+            worlds[0] = kind(t)
             raise
         return met
 
@@ -234,6 +270,19 @@ def rooms(t):
     """All rooms of the pull at once, from their start: each of them has its own k-th call. What dial
     and fetch lack counts as the network."""
     campaign(t, lambda node: node.process.pid, follow=True, more=(NETWORK, INTERNAL))
+
+
+@test(needs=["strace"])
+def removal(t):
+    """By the store: of its record, and of the layers that only it has."""
+    campaign(t, lambda node: next(iter(node.rooms("store"))), kind=Removals,
+             always=[("fsync", "EIO"), ("renameat2", "EIO")])
+
+
+@test(needs=["strace"])
+def rooms_of_a_removal(t):
+    """The supervisor, and all rooms that clear away what was removed."""
+    campaign(t, lambda node: node.process.pid, follow=True, more=(INTERNAL,), kind=Removals)
 
 
 class Gate:

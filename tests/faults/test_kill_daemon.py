@@ -6,7 +6,6 @@ from harness import test
 from crash import state
 from node import Node
 from test_kill_points import Campaign, ground
-from verify import problems
 
 MORE = 1  # seconds in which a daemon may come to a point after it has answered
 
@@ -41,7 +40,7 @@ class Served(Campaign):
             self.t.eq(self.t.session.leftovers(), [], label + ": processes")
             self.node.start()
         deadline = time.monotonic() + 20
-        while problems(store.root, deep=False) and time.monotonic() < deadline:
+        while self.request.wrong(store, deep=False) and time.monotonic() < deadline:
             time.sleep(0.02)
         self.node.nothing_left()
 

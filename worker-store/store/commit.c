@@ -334,7 +334,7 @@ commit_undo(struct commit *c)
 	for (size_t i = 0; i < c->rq->n_layers; i++)
 		if (c->is_new[i] && !table_find(&now, span_str(c->ids[i])))
 			all &= layer_unplace(c->s, c->ids[i]) == 0;
-	journal_end(c->s, all);
+	journal_end(c->s, c->h, all);
 }
 
 static int
@@ -544,7 +544,7 @@ store_commit(struct store *s, const struct hold *h, const struct commit_request 
 		res->new_layers += c.is_new[i];
 	memcpy(res->replaced, c.replaced, sizeof(res->replaced));
 	if (r == 0) {
-		journal_end(s, true);
+		journal_end(s, h, true);
 		FAILPOINT(JOURNAL_EMPTIED);
 		store_commit_drop(s, docs);
 	}

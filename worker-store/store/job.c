@@ -1,3 +1,4 @@
+#include "worker-store/store/journal.h"
 #include "worker-store/store/keeper.h"
 
 #include <errno.h>
@@ -34,6 +35,8 @@ jobs_step(struct keeper *room)
 			return;
 		}
 		job_unlist(j);
+		if (r == 0 && (j->want & HOLD_COMMIT) == HOLD_COMMIT)
+			journal_redo(&room->store, &room->hold);
 		if (r < 0)
 			j->failed(j, &e);
 		else

@@ -22,18 +22,6 @@ journal_write(struct store *s, const struct buf *text, struct err *e)
 	return r < 0 ? err_errno(e, -r, "cannot write the journal") : 0;
 }
 
-/* Lines that cannot be taken away do no harm: they are settled once more. */
-void
-journal_end(struct store *s, bool done)
-{
-	struct stat st;
-	off_t end = fstat(s->journal, &st) < 0 ? -1 : st.st_size;
-
-	if (done && (end == s->noted || ftruncate(s->journal, s->noted) == 0))
-		return;
-	s->noted = end < 0 ? s->noted : end;
-}
-
 struct settling {
 	struct store *s;
 	struct view *v;
@@ -137,4 +125,41 @@ journal_settle(struct store *s, const struct hold *h, struct view *v, struct spa
 	}
 	*stale = t.n > 0;
 	return t.n ? store_remove_unneeded(s, h, layers, t.n, e) : 0;
+}
+
+static int
+settle_own(struct store *s, const struct hold *h)
+{
+	CLEANUP(view_free) struct view v = VIEW_NONE;
+	CLEANUP(free_ptr) uint8_t *text = NULL;
+	struct swept swept = {0};
+	bool stale;
+	size_t n;
+
+	int r = fd_read_whole(s->journal, JOURNAL_MAX, &text, &n);
+	if (r == 0)
+		r = view_load(&v, s, NULL);
+	if (r == 0)
+		r = journal_settle(s, h, &v, span_of(text, n), &stale, &swept, NULL);
+	return r;
+}
+
+void
+journal_redo(struct store *s, const struct hold *h)
+{
+	if (s->noted && settle_own(s, h) == 0 && ftruncate(s->journal, 0) == 0)
+		s->noted = 0;
+}
+
+/* Lines that cannot be taken away do no harm: they are settled once more. */
+void
+journal_end(struct store *s, const struct hold *h, bool done)
+{
+	struct stat st;
+	off_t end = fstat(s->journal, &st) < 0 ? -1 : st.st_size;
+
+	if (done && (end == s->noted || ftruncate(s->journal, s->noted) == 0))
+		return;
+	s->noted = end < 0 ? s->noted : end;
+	journal_redo(s, h);
 }

@@ -10,11 +10,19 @@
 
 #include "worker-store/store/store.h"
 
+#define JOURNAL_MAX MiB(1)
+
 /* Adds the lines, on disk when the call returns. 0 or negative. */
 int journal_write(struct store *s, const struct buf *text, struct err *e) MUST_CHECK;
 
-/* The change is over. done false: it failed half way, and its lines stay. */
-void journal_end(struct store *s, bool done);
+/* The change is over. done false: it failed half way, and is brought to an end as a
+ * successor would do it; should that fail too, its lines stay, for journal_redo. Under
+ * HOLD_COMMIT. */
+void journal_end(struct store *s, const struct hold *h, bool done);
+
+/* Once more what of this process's own could not be brought to an end: before anything
+ * else is looked at, under HOLD_COMMIT. Nothing, mostly. */
+void journal_redo(struct store *s, const struct hold *h);
 
 /* Settles a dead process's journal, under HOLD_COMMIT: an image without a record has no
  * documents and no summary, one with a record has no others than this names; a layer

@@ -415,9 +415,10 @@ text_set(int dir, const char *name, struct span text)
 
 	if (text.n ? n >= 0 && span_eq(span_of(have, (size_t)n), text) : n == -ENOENT)
 		return 0;
-	if (!text.n)
-		return unlinkat(dir, name, 0) < 0 ? -errno : 1;
-	int r = fresh_file(dir, name, text, true);
+	if (n != -ENOENT && unlinkat(dir, name, 0) < 0)
+		return -errno;
+	FAILPOINT(REDRESS_CLEARED);
+	int r = text.n ? file_new(dir, name, 0644, text) : 0;
 	return r < 0 ? r : 1;
 }
 
@@ -436,12 +437,15 @@ layer_redress(struct store *s, const char *id, const char *parent,
 		return r;
 	int made = link_find(s, id, layers, link);
 	int named = made < 0 ? made : text_set(dir, "link", span_str(link));
+	FAILPOINT(REDRESS_NAMED);
 	int leads = named < 0 ? named : link_make(s, link, id);
+	FAILPOINT(REDRESS_LINKED);
 	int lowers = leads < 0 ? leads : text_set(dir, "lower", buf_span(&lower));
 	if (lowers < 0)
 		return err_errno(e, -lowers, "cannot mend layer %.12s", id);
 	if ((named || leads || lowers) && (disk_sync(dir) < 0 || disk_sync(s->links) < 0))
 		return err_errno(e, errno, "cannot sync layer %.12s", id);
+	FAILPOINT(REDRESS_DONE);
 	return named || leads || lowers;
 }
 
@@ -460,17 +464,21 @@ layer_swap(struct store *s, const char *id, const char *parent,
 	r = dress_as(s, parent, l, link, e);
 	if (r < 0)
 		return r;
+	FAILPOINT(SWAP_DRESSED);
 	snprintf(from, sizeof(from), "%s.split", l->name);
 	snprintf(to, sizeof(to), "%s.tar-split.gz", id);
 	if (renameat2(s->staging, l->name, s->overlay, id, RENAME_EXCHANGE) < 0 &&
 	    (errno != ENOENT ||
 		renameat2(s->staging, l->name, s->overlay, id, RENAME_NOREPLACE) < 0))
 		return err_errno(e, errno, "cannot put a layer in its place");
+	FAILPOINT(SWAP_EXCHANGED);
 	r = link_make(s, link, id);
 	if (r < 0)
 		return err_errno(e, -r, "cannot make a layer's short link");
+	FAILPOINT(SWAP_LINKED);
 	if (renameat(s->staging, from, s->layers, to) < 0)
 		return err_errno(e, errno, "cannot move a tar-split file");
+	FAILPOINT(SWAP_PLACED);
 	return 0;
 }
 

@@ -334,8 +334,10 @@ mend_all(struct mend *m, struct mend_item *v, size_t n, bool remove)
 	bool dressed = false;
 
 	int r = mend_load(m);
+	FAILPOINT(MEND_BEGUN);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		r = mend_one(m, &v[i], remove);
+		FAILPOINT(MEND_ONE);
 		dressed |= v[i].kind == DAMAGE_DRESS;
 	}
 	if (r == 0 && dressed)
@@ -344,6 +346,7 @@ mend_all(struct mend *m, struct mend_item *v, size_t n, bool remove)
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(dirs); i++)
 		if (disk_sync(dirs[i]) < 0)
 			r = err_errno(m->e, errno, "cannot sync the store");
+	FAILPOINT(MEND_DONE);
 	return r;
 }
 

@@ -249,7 +249,7 @@ store_remove_image(struct store *s, const struct hold *h, const char *id, remove
 		if (disk_sync(s->overlay) < 0 || disk_sync(s->layers) < 0)
 			r = err_errno(e, errno, "cannot sync the store");
 	}
-	journal_end(s, r == 0);
+	journal_end(s, h, r == 0);
 	FAILPOINT(REMOVAL_DONE);
 	return r;
 }
@@ -350,7 +350,8 @@ store_remove_layer(struct store *s, const struct hold *h, const char *id, remove
 		r = removal_note(&m, NULL);
 	if (r < 0)
 		return r;
+	FAILPOINT(REMOVAL_NOTED);
 	r = remove_layers(&m);
-	journal_end(s, r == 0);
+	journal_end(s, h, r == 0);
 	return r;
 }

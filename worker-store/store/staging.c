@@ -8,8 +8,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define JOURNAL_MAX MiB(1)
-
 bool
 store_trash_full(const struct store *s)
 {
