@@ -17,7 +17,7 @@ def blob_path(image, which=1):
 def nobody_there(t):
     ground = Ground(t)
     begun = time.monotonic()
-    ground.refused("127.0.0.1:%d/attack/none:1" % registry.free_port(), NETWORK, beside=False)
+    ground.refused("127.0.0.1:%d/attack/none:1" % registry.closed_port(t), NETWORK, beside=False)
     ground.refused("no-such-host.invalid:5000/attack/none:1", NETWORK, timeout=40)
     t.ok(time.monotonic() - begun < 40, "took too long")
 

@@ -1,7 +1,6 @@
 """PullImage: credentials, deadlines, cancellation, equal pulls that share, what errors say."""
 import base64
 import json
-import re
 import threading
 import time
 
@@ -54,7 +53,7 @@ def what_is_not_there(t):
     refusal(t, "NOT_FOUND", client.pull, real.host + "/cri/there@sha256:" + "0" * 64)
     refusal(t, "NOT_FOUND", client.pull, real.host + "/cri/nowhere")
     # kubelet strips code UNKNOWN alone and then compares how the text begins
-    port = registry.free_port()
+    port = registry.closed_port(t)
     text = refusal(t, "UNKNOWN", client.pull, "127.0.0.1:%d/x/y:1" % port)
     t.ok(text.startswith("RegistryUnavailable"), text)
     t.has(text, "127.0.0.1:%d" % port, "names the endpoint")
@@ -215,11 +214,7 @@ def equal_pulls_share(t):
     mark = real.mark()
     pulls = [c.begin_pull(ref) for c in clients]
     t.eq([ended(p) for p in pulls], [("OK", image.id)] * 10, "answers")
-    time.sleep(0.2)
-    with open(real.log, "rb") as file:
-        file.seek(mark)
-        gets = re.findall(r'"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64})', file.read().decode())
-    t.eq(sorted(gets), sorted({b.digest for b in image.blobs()}), "downloads")
+    t.eq(real.blobs_since(mark, sorted), sorted({b.digest for b in image.blobs()}), "downloads")
 
 
 @test

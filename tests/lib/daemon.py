@@ -162,9 +162,6 @@ class Daemon(Node):
         self.t.eq(self.store.staging(), [], "staging left")
 
     def close(self):
-        if self.process:
-            super().close()
-        for client in self.clients:
-            client.close()
+        super().close()
         self.clients = []
 

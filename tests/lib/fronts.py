@@ -81,7 +81,8 @@ class Nginx:
 
     def __init__(self, folder, base, servers):
         os.makedirs(folder, exist_ok=True)
-        self.ports = [registry.free_port() for _ in servers]
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in servers]
+        self.ports = [sock.getsockname()[1] for sock in sockets]
         self.hosts = ["127.0.0.1:%d" % port for port in self.ports]
         self.log = folder + "/access.log"
         blocks = "".join(
@@ -96,23 +97,18 @@ class Nginx:
                        "error_log %s/error.log;\nevents {}\nhttp {\naccess_log %s;\n%s"
                        "proxy_cache_path %s/cache keys_zone=blobs:1m;\n%s}\n" % (
                            folder, folder, self.log, temporary, folder, blocks))
+        # It takes over sockets that listen, as one process of its own does from another.
+        numbers = [sock.fileno() for sock in sockets]
         self.process = subprocess.Popen(
             ["nginx", "-p", folder, "-e", folder + "/error.log", "-c", folder + "/nginx.conf"],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/",
-            env={"PATH": os.environ["PATH"] + ":/usr/sbin"})
-        deadline = time.monotonic() + 20
-        for port in self.ports:
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    if time.monotonic() > deadline or self.process.poll() is not None:
-                        self.stop()
-                        raise RuntimeError("nginx did not start: %s" % self.process.stderr.read())
-                    time.sleep(0.02)
+            stdin=subprocess.DEVNULL, cwd="/", pass_fds=numbers,
+            env={"PATH": os.environ["PATH"] + ":/usr/sbin",
+                 "NGINX": "".join("%d;" % number for number in numbers)})
+        for sock in sockets:
+            sock.close()
 
     def lines(self):
+        registry.all_answered(self.ports)
         with open(self.log) as file:
             return file.read().splitlines()
 

@@ -312,7 +312,10 @@ class Context:
             process.kill()
             process.communicate()
         for cleanup in self.cleanups:
-            cleanup()
+            try:
+                cleanup()
+            except Exception:
+                left.append("a cleanup failed: " + traceback.format_exc())
         left += self.session.leftovers()
         for store in self.stores:
             left += ["staging left: %s/bulkhead/%s" % (store.root, s) for s in store.staging()]

@@ -3,6 +3,7 @@
 An image is plain data (class Image): tests bend any part of it before it is pushed to a real
 registry or handed to the scripted one.
 """
+import contextlib
 import hashlib
 import http.client
 import json
@@ -203,7 +204,9 @@ class Pusher:
 
 
 def push(host, image, name, tag="latest", auth=None):
-    return Pusher(host, auth).image(image, name, tag)
+    pusher = Pusher(host, auth)
+    with contextlib.closing(pusher.conn):
+        return pusher.image(image, name, tag)
 
 
 class HashingFile:

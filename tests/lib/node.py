@@ -51,7 +51,7 @@ class Node:
             "%s/%s" % (self.folder, n) for n in ("cri", "control", "metrics"))
         self.policy, self.more = policy, more
         self.configure()
-        self.log, self.clients = self.folder + "/log", []
+        self.log, self.clients, self.process = self.folder + "/log", [], None
         t.cleanups.append(self.close)
         self.start(wait)
 
@@ -184,7 +184,7 @@ class Node:
     def close(self):
         for client in self.clients:
             client.close()
-        if self.process.poll() is None:
+        if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
                 self.process.wait(15)

@@ -2,13 +2,12 @@
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import time
 
 import mkimage
-from registry import basic, free_port
+from registry import all_answered, basic
 
 
 def bcrypt(password):
@@ -40,33 +39,33 @@ class Real:
         self.begin()
 
     def begin(self):
-        for _ in range(5):
-            if self.start():
-                return
-        raise RuntimeError("docker-registry did not start:\n" + open(self.log).read()[-2000:])
-
-    def start(self):
-        self.port = free_port(self.address)
-        self.host = ("[%s]:%d" if ":" in self.address else "%s:%d") % (self.address, self.port)
+        """The kernel chooses a port, and the log tells it when the server listens there."""
+        addr = "[%s]:0" if ":" in self.address else "%s:0"
         config = ("version: 0.1\nlog:\n  level: info\n  formatter: text\nstorage:\n"
                   "  filesystem:\n    rootdirectory: %s/data\n  delete:\n    enabled: true\n"
-                  "http:\n  addr: '%s'\n%s%s" % (self.folder, self.host, self.tls, self.login))
+                  "http:\n  addr: '%s'\n%s%s" % (self.folder, addr % self.address, self.tls,
+                                                self.login))
         with open(self.folder + "/config.yml", "w") as file:
             file.write(config)
         program = shutil.which("docker-registry") or "/usr/bin/docker-registry"
-        self.process = subprocess.Popen(
-            [program, "serve", self.folder + "/config.yml"], stdin=subprocess.DEVNULL,
-            stdout=open(self.log, "ab"), stderr=subprocess.STDOUT, cwd="/",
-            env={"PATH": os.environ["PATH"], "HOME": self.folder, "OTEL_TRACES_EXPORTER": "none"})
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                socket.create_connection((self.address, self.port), 1).close()
-                return True
-            except OSError:
-                time.sleep(0.05)
-        self.stop()
-        return False
+        with open(self.log, "ab") as log:
+            before = log.tell()
+            self.process = subprocess.Popen(
+                [program, "serve", self.folder + "/config.yml"], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT, cwd="/", env={
+                    "PATH": os.environ["PATH"], "HOME": self.folder, "OTEL_TRACES_EXPORTER": "none"})
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r'msg="listening on (\S+:(\d+))[", ]', self.text(before))):
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                self.stop()
+                raise RuntimeError("docker-registry did not start:\n" + self.text(before)[-2000:])
+            time.sleep(0.02)
+        self.host, self.port = found[1], int(found[2])
+
+    def text(self, mark=0):
+        with open(self.log, "rb") as file:
+            file.seek(mark)
+            return file.read().decode(errors="replace")
 
     def speak_tls(self, certificate, key, clients=()):
         """From now on, with what it has; clients: CAs, of which it tells its clients."""
@@ -92,16 +91,17 @@ class Real:
         return "%s/%s:%s" % (self.host, name, tag)
 
     def mark(self):
-        """A place in the log; blobs_since(mark) tells what was downloaded after it."""
-        time.sleep(0.2)  # the lines of requests that have just ended
+        """A place in the log; since(mark) is what was written of requests after it."""
+        all_answered([self.port])
         return os.path.getsize(self.log)
 
-    def blobs_since(self, mark):
-        time.sleep(0.05)
-        with open(self.log, "rb") as file:
-            file.seek(mark)
-            text = file.read().decode(errors="replace")
-        return set(re.findall(r'"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64})', text))
+    def since(self, mark):
+        all_answered([self.port])
+        return self.text(mark)
+
+    def blobs_since(self, mark, kind=set):
+        """The digests of those that were downloaded."""
+        return kind(re.findall(r'"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64})', self.since(mark)))
 
     def stop(self):
         if self.process.poll() is None:

@@ -15,11 +15,28 @@ import time
 import mkimage
 
 
-def free_port(host="127.0.0.1"):
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as sock:
-        sock.bind((host, 0))
-        return sock.getsockname()[1]
+def closed_port(t):
+    """One where nobody listens, and nobody else will before the test's end."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    t.cleanups.append(sock.close)
+    return sock.getsockname()[1]
+
+
+def all_answered(ports, seconds=60):
+    """Waits until the servers at these ports have closed their connections: a server does so after
+    it has written of the last request to its log, some time after its client has the answer."""
+    busy, deadline = ("01", "08"), time.monotonic() + seconds  # ESTABLISHED, CLOSE_WAIT
+    while True:
+        rows = []
+        for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+            with open(name) as file:
+                rows += [line.split() for line in file.readlines()[1:]]
+        if not any(row[3] in busy and int(row[1].rpartition(":")[2], 16) in ports for row in rows):
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError("connections are kept open at %s" % ports)
+        time.sleep(0.005)
 
 
 def basic(user, password):
