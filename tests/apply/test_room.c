@@ -570,6 +570,32 @@ test_grants(void **state)
 	drop_tree(&r);
 }
 
+/* As often as it is asked, and then nothing else. */
+static void
+test_flush(void **state)
+{
+	struct fixture r;
+	struct ipc_msg m, flush = IPC_MSG(flush), check = IPC_MSG(check);
+
+	make_tree(&r);
+	for (int then = 0; then < 2; then++) {
+		start(&r, SANDBOX_MODE_CHECK);
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(chan_send_wait(&r.store, &flush, WAIT_MS), 0);
+			answer(&r, MSG_flushed, &m);
+		}
+		check.fds[0] = r.side;
+		check.fds[1] = r.split;
+		check.nfds = 2;
+		if (then)
+			assert_int_equal(chan_send_wait(&r.store, &check, WAIT_MS), 0);
+		else
+			chan_release(&r.store);
+		assert_int_equal(finish(&r), then ? 2 : 1);
+	}
+	drop_tree(&r);
+}
+
 /* Whoever goes away, the room ends. */
 static void
 test_ends(void **state)
@@ -618,6 +644,7 @@ main(void)
 	    cmocka_unit_test(test_remove_deep),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_grants),
+	    cmocka_unit_test(test_flush),
 	    cmocka_unit_test(test_ends),
 	};
 

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
 #define SEND_MS 10000
@@ -83,20 +84,27 @@ take_peers(bool ring)
 	return 0;
 }
 
-/* Waits for the one message that c may bring now. */
+/* Waits for one of the two messages that c may bring now. */
 static int
-expect(struct chan *c, enum ipc_type type, struct ipc_msg *m, const char *who)
+expect_either(struct chan *c, enum ipc_type one, enum ipc_type other, struct ipc_msg *m,
+    const char *who)
 {
 	const char *why = NULL;
 	int r = chan_recv_wait(c, m, -1, &why);
 
 	if (r == CHAN_CLOSED)
 		return EXIT_FAILED;
-	if (r == 0 && m->type == type)
+	if (r == 0 && (m->type == one || m->type == other))
 		return 0;
 	if (r == 0)
 		ipc_msg_release(m);
 	return protocol(who, why);
+}
+
+static int
+expect(struct chan *c, enum ipc_type type, struct ipc_msg *m, const char *who)
+{
+	return expect_either(c, type, type, m, who);
 }
 
 /* Nothing comes from store or supervisor during the work but their end. */
@@ -232,24 +240,40 @@ owners_le(struct apply_owners *o)
 	return span_of(o->ids, o->n * sizeof(o->ids[0]));
 }
 
+/* Again and again, until the store closes its channel. */
 static int
-run_check(int root)
+run_flush(int root)
+{
+	struct ipc_msg m, answer = IPC_MSG(flushed);
+	struct err e = {0};
+	int r;
+
+	do {
+		if (syncfs(root) < 0) {
+			err_errno(&e, errno, "cannot write to disk");
+			return fail(&e);
+		}
+		if (done(&answer) != EXIT_SUCCESS)
+			return EXIT_FAILED;
+		r = expect(&s.store, MSG_flush, &m, "store");
+	} while (r == 0);
+	return r;
+}
+
+static int
+run_check(int root, struct ipc_msg *m)
 {
 	struct apply_opaque opaque = {mark_opaque, NULL};
-	struct ipc_msg m;
 	struct err e = {0};
 
-	int r = expect(&s.store, MSG_check, &m, "store");
-	if (r != 0)
-		return r;
-	FD_AUTO side = ipc_msg_take_fd(&m, 0);
-	FD_AUTO out = ipc_msg_take_fd(&m, 1);
-	uint64_t bytes = m.check.bytes;
+	FD_AUTO side = ipc_msg_take_fd(m, 0);
+	FD_AUTO out = ipc_msg_take_fd(m, 1);
+	uint64_t bytes = m->check.bytes;
 	struct apply_limits limits = {.bytes = bytes,
 	    .entries = LIMIT_LAYER_ENTRIES,
 	    .depth = LIMIT_PATH_DEPTH,
-	    .unsynced = m.check.durability == DURABILITY_NONE};
-	r = apply_check(root, side, out, &opaque, &limits, &s.result, &e);
+	    .unsynced = m->check.durability == DURABILITY_NONE};
+	int r = apply_check(root, side, out, &opaque, &limits, &s.result, &e);
 	if (r == 0 && s.result.bytes != bytes)
 		r = err_set(&e, ERR_CONTENT,
 		    "the layer's side file describes %llu bytes of %llu",
@@ -260,6 +284,18 @@ run_check(int root)
 	    .tar_split = s.result.tar_split_bytes, .uids = owners_le(&s.result.uids),
 	    .gids = owners_le(&s.result.gids));
 	return done(&answer);
+}
+
+/* A room that flushes sees no layer. */
+static int
+run_check_or_flush(int root)
+{
+	struct ipc_msg m;
+
+	int r = expect_either(&s.store, MSG_check, MSG_flush, &m, "store");
+	if (r != 0)
+		return r;
+	return m.type == MSG_flush ? run_flush(root) : run_check(root, &m);
 }
 
 /* ---- verifying ---- */
@@ -406,7 +442,7 @@ main(void)
 	case SANDBOX_MODE_APPLY:
 		return run_untar(root);
 	case SANDBOX_MODE_CHECK:
-		return run_check(root);
+		return run_check_or_flush(root);
 	case SANDBOX_MODE_REMOVE:
 		return run_remove(root);
 	case SANDBOX_MODE_VERIFY:

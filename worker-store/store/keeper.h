@@ -91,6 +91,17 @@ bool janitor_ready(struct keeper *room);
  */
 bool janitor_work(struct keeper *room);
 
+/* flush.c: has the disk write while layers are still being unpacked. */
+struct flush {
+	struct helper helper;
+	uint64_t bytes; /* unpacked since it was asked last */
+	bool busy, over;
+};
+/* So many more bytes of layers are on their way into trees. */
+void flush_moved(struct keeper *room, uint64_t bytes);
+/* Ends that room if nothing is being unpacked any more. */
+void flush_rest(struct keeper *room);
+
 struct pull;
 struct query;
 struct watch;
@@ -119,6 +130,7 @@ struct keeper {
 	struct loop_timer job_timer, reap_timer, stop_timer;
 	struct erase erase;
 	struct helper janitor;
+	struct flush flush;
 	struct pull *pulls;
 	uint64_t turn; /* counts layers that began */
 	struct query *queries;

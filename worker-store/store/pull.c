@@ -247,6 +247,7 @@ pulls_reap(struct keeper *room)
 		*at = p->next;
 		pull_free(p);
 	}
+	flush_rest(room);
 	layers_step_all(room);
 	erase_kick(room);
 	space_retry(room);

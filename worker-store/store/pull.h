@@ -42,6 +42,7 @@ struct pull_layer {
 	bool mismatch;		      /* the blob came whole, and is another */
 	bool doubtful;		      /* pull.reason is a word of its rooms */
 	bool more_bytes, more_inodes; /* its room waits for a grant */
+	uint64_t moved; /* uncompressed bytes that its hash room has told of */
 	uint64_t diff_size, applied_bytes;
 	uint32_t *uids, *gids;
 	size_t n_uids, n_gids;

@@ -264,6 +264,15 @@ on_hashed(struct pull_layer *l, const struct msg_hashed *m)
 	return 0;
 }
 
+static void
+layer_moved(struct pull_layer *l, uint64_t uncompressed)
+{
+	if (l->hash_only || uncompressed <= l->moved)
+		return;
+	flush_moved(l->pull->room, uncompressed - l->moved);
+	l->moved = uncompressed;
+}
+
 static int
 hash_message(struct helper *h, struct ipc_msg *m)
 {
@@ -275,6 +284,7 @@ hash_message(struct helper *h, struct ipc_msg *m)
 	case MSG_hash_progress:
 		space_used(
 		    &l->pull->room->space, space_of(l), m->hash_progress.uncompressed);
+		layer_moved(l, m->hash_progress.uncompressed);
 		pull_progress(l->pull, l->index, STAGE_FETCH,
 		    m->hash_progress.compressed < l->size ? m->hash_progress.compressed
 							  : l->size);
@@ -496,6 +506,7 @@ layer_reset(struct pull_layer *l)
 	free(ptr_steal(&l->gids));
 	l->hashed = l->applied = l->checked = l->more_bytes = l->more_inodes = false;
 	l->wrong = l->again = l->mismatch = l->doubtful = false;
+	l->moved = 0;
 	l->step = STEP_WAITING;
 }
 

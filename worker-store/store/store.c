@@ -315,6 +315,7 @@ store_close(struct store *s)
 	if (s->staging >= 0) {
 		unlinkat(s->staging, "journal", 0);
 		unlinkat(s->staging, "trash", AT_REMOVEDIR);
+		unlinkat(s->staging, STAGING_EMPTY, AT_REMOVEDIR);
 		FAILPOINT(CLOSING_EMPTIED);
 	}
 	if (s->staging >= 0 && s->lock >= 0 &&

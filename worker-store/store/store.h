@@ -16,7 +16,8 @@
 #include "worker-store/store/space.h"
 #include "worker-store/store/table.h"
 
-#define STAGING_NAME 32 /* hex digits of a staging directory's name */
+#define STAGING_NAME 32	      /* hex digits of a staging directory's name */
+#define STAGING_EMPTY "empty" /* a directory in it with nothing in it, ever */
 
 struct store {
 	int graph; /* <G>, through a clone of its mount */
