@@ -140,6 +140,8 @@ enter(struct untar *u, char *name)
 	*slash = 0;
 	if (strcmp(name, u->dir_name) == 0)
 		return slash + 1;
+	if (strlen(name) >= sizeof(u->dir_name))
+		die(name);
 	if (u->dir != u->root)
 		close(u->dir);
 	u->dir = openat(u->root, name, O_PATH | O_DIRECTORY);
@@ -149,7 +151,7 @@ enter(struct untar *u, char *name)
 	}
 	if (u->dir < 0)
 		die(name);
-	strcpy(u->dir_name, name);
+	memcpy(u->dir_name, name, strlen(name) + 1);
 	return slash + 1;
 }
 
