@@ -171,10 +171,12 @@ column_width(const struct table *t, size_t column)
 int
 table_print(const struct table *t, FILE *to)
 {
-	CLEANUP(free_ptr) size_t *widths = calloc(t->columns, sizeof(*widths));
+	size_t *widths = calloc(t->columns, sizeof(*widths));
 
-	if (t->error || !widths)
+	if (!widths || t->error) {
+		free(widths);
 		return t->error ? t->error : -ENOMEM;
+	}
 	for (size_t c = 0; c < t->columns; c++)
 		widths[c] = column_width(t, c);
 	for (size_t i = 0; i < t->n; i++) {
@@ -184,5 +186,6 @@ table_print(const struct table *t, FILE *to)
 		else
 			fprintf(to, "%s\n", t->cells[i]);
 	}
+	free(widths);
 	return 0;
 }

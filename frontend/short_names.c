@@ -45,7 +45,7 @@ by_search(
 		if (rc < 0)
 			return rc;
 	}
-	out->search_file = out->n ? r->search_file : NULL;
+	out->search_file = r && out->n ? r->search_file : NULL;
 	return 0;
 }
 

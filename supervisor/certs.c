@@ -235,31 +235,38 @@ take_all(struct gather *g, const char *etc, const char *cert_dir, const char *ho
 	return r;
 }
 
+static int
+certs_gather(struct gather *g, const char *etc, const char *cert_dir, const char *host,
+    struct certs *out, struct err *e)
+{
+	if (g->cas < 0 || !g->clients)
+		return err_errno(e, errno, "memory for certificates");
+	int r = take_all(g, etc, cert_dir, host, e);
+	if (r < 0 && (r != -ENOENT || e->code))
+		return r;
+	if (fcntl(g->cas, F_ADD_SEALS,
+		F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return err_errno(e, errno, "sealing the CA certificates");
+	out->clients = fd_sealed_memfd("clients", g->clients, g->n_clients);
+	if (out->clients < 0)
+		return err_errno(e, -out->clients, "memory for client certificates");
+	out->cas = fd_steal(&g->cas);
+	return 0;
+}
+
 int
 certs_open(const char *etc, const char *cert_dir, const char *host, struct certs *out,
     struct err *e)
 {
-	CLEANUP(gather_release)
-	struct gather g = {.cas = memfd_create("ca", MFD_CLOEXEC | MFD_ALLOW_SEALING),
-	    .clients = malloc(LIMIT_CLIENT_CERTS)};
-
 	*out = (struct certs){-1, -1};
-	if (g.cas < 0 || !g.clients)
-		return err_errno(e, errno, "memory for certificates");
 	/* host is another room's word: one name, never a path. */
 	if (!*host || *host == '.' || strchr(host, '/'))
 		return err_set(e, ERR_USAGE, "no such host name");
-	int r = take_all(&g, etc, cert_dir, host, e);
-	if (r < 0 && (r != -ENOENT || e->code))
-		return r;
-	if (fcntl(g.cas, F_ADD_SEALS,
-		F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		return err_errno(e, errno, "sealing the CA certificates");
-	out->clients = fd_sealed_memfd("clients", g.clients, g.n_clients);
-	if (out->clients < 0)
-		return err_errno(e, -out->clients, "memory for client certificates");
-	out->cas = fd_steal(&g.cas);
-	return 0;
+	struct gather g = {.cas = memfd_create("ca", MFD_CLOEXEC | MFD_ALLOW_SEALING),
+	    .clients = malloc(LIMIT_CLIENT_CERTS)};
+	int r = certs_gather(&g, etc, cert_dir, host, out, e);
+	gather_release(&g);
+	return r;
 }
 
 char *

@@ -227,7 +227,7 @@ ipc_decode(struct span packet, struct ipc_msg *out, const char **why)
 		read_field(&c, &row->fields()[i], (uint8_t *)&m.hello);
 	if (!c.why && c.left.n)
 		cursor_fail(&c, "bytes left over");
-	if (c.why) {
+	if (c.why || !row) {
 		*why = c.why;
 		return -EPROTO;
 	}

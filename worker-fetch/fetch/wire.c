@@ -137,13 +137,14 @@ static bool
 add_header(struct curl_slist **list, const char *name, const char *value)
 {
 	size_t n = strlen(name) + strlen(value) + 3;
-	CLEANUP(free_ptr) char *line = malloc(n);
+	char *line = malloc(n);
 
 	if (!line)
 		return false;
 	snprintf(line, n, "%s: %s", name, value);
 	struct curl_slist *longer = curl_slist_append(*list, line);
 	explicit_bzero(line, n);
+	free(line);
 	if (longer)
 		*list = longer;
 	return longer != NULL;

@@ -192,26 +192,34 @@ walk(struct removal *r)
 	return v;
 }
 
+static int
+remove_below(int dir, struct removal *r)
+{
+	struct stat st;
+
+	/* The caller's fd may be O_PATH, and its offset is not ours to move. */
+	FD_AUTO top = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!r->levels || top < 0 || fstat(top, &st) < 0)
+		return err_errno(
+		    r->err, r->levels ? errno : ENOMEM, "cannot open a tree to remove");
+	r->dev = st.st_dev;
+	r->top = st.st_ino;
+	enter(r, 0, fd_steal(&top));
+	FAILPOINT(ERASE_BEGUN);
+	int v = walk(r);
+	FAILPOINT(ERASE_DONE);
+	leave_all(r);
+	return v;
+}
+
 int
 apply_remove(int dir, uint64_t *removed, struct err *err)
 {
-	CLEANUP(free_ptr) struct level *levels = calloc(LEVELS, sizeof(*levels));
-	struct removal r = {.levels = levels, .sp = -1, .err = err};
-	struct stat st;
+	struct removal r = {
+	    .levels = calloc(LEVELS, sizeof(*r.levels)), .sp = -1, .err = err};
+	int v = remove_below(dir, &r);
 
-	*removed = 0;
-	/* The caller's fd may be O_PATH, and its offset is not ours to move. */
-	FD_AUTO top = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!levels || top < 0 || fstat(top, &st) < 0)
-		return err_errno(
-		    err, levels ? errno : ENOMEM, "cannot open a tree to remove");
-	r.dev = st.st_dev;
-	r.top = st.st_ino;
-	enter(&r, 0, fd_steal(&top));
-	FAILPOINT(ERASE_BEGUN);
-	int v = walk(&r);
-	FAILPOINT(ERASE_DONE);
-	leave_all(&r);
+	free(r.levels);
 	*removed = r.removed;
 	return v;
 }
