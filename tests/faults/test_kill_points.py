@@ -169,7 +169,7 @@ def pull(t):
 def pull_into_nothing(t):
     """The graph root is an empty directory."""
     g, points = ground(t)
-    Campaign(t, points, g.pull()).run(starting("PREPARED", "KEY"))
+    Campaign(t, points, g.pull()).run(starting("PREPARED", "NEW"))
 
 
 @test
