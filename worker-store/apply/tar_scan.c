@@ -71,15 +71,19 @@ field_text(const uint8_t *block, size_t at, size_t n)
 static bool
 sum_matches(const uint8_t *block)
 {
-	int64_t want, plain = 8 * ' ', sign = 8 * ' ';
+	int64_t want;
+	int plain = 8 * ' ', high = 0;
 
 	for (size_t i = 0; i < TAR_BLOCK; i++) {
-		if (i >= 148 && i < 156)
-			continue;
 		plain += block[i];
-		sign += (int8_t)block[i];
+		high += block[i] >> 7;
 	}
-	return field_number(block, F_SUM, &want) && (want == plain || want == sign);
+	for (size_t i = 148; i < 156; i++) { /* its own field counts as spaces */
+		plain -= block[i];
+		high -= block[i] >> 7;
+	}
+	return field_number(block, F_SUM, &want) &&
+	       (want == plain || want == plain - 256 * high);
 }
 
 static int

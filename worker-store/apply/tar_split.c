@@ -4,17 +4,19 @@
 #include "worker-store/apply/isal.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#define STEP (48 * 1024) /* segment bytes encoded at once, a multiple of 3 */
+#define STEP (12 * 1024) /* segment bytes encoded at once, a multiple of 3 */
+#define FILE_LINE (6 * LIMIT_PATH + 256) /* of a file */
 
+/* Lines are gathered: the compressor copies what comes in small pieces. */
 struct tar_split {
 	struct gzip *gz;
 	uint64_t position;
-	char text[STEP / 3 * 4];
+	size_t n;
+	char text[64 * 1024];
 };
+_Static_assert(sizeof(((struct tar_split *)0)->text) >= STEP / 3 * 4 + FILE_LINE, "room");
 
 struct tar_split *
 tar_split_new(int fd)
@@ -112,67 +114,122 @@ tar_split_quote(struct span text, char *dst)
 	return (size_t)(d - dst);
 }
 
-static size_t
-put_name(char *d, struct span name)
+static int
+flush(struct tar_split *t)
+{
+	int r = gzip_write(t->gz, t->text, t->n);
+
+	t->n = 0;
+	return r;
+}
+
+/* Room for n more bytes. */
+static int
+make_room(struct tar_split *t, size_t n)
+{
+	return sizeof(t->text) - t->n < n ? flush(t) : 0;
+}
+
+static void
+put(struct tar_split *t, const char *text)
+{
+	size_t n = strlen(text);
+
+	memcpy(t->text + t->n, text, n);
+	t->n += n;
+}
+
+static void
+put_base64(struct tar_split *t, struct span bytes)
+{
+	t->n += tar_split_base64(bytes, t->text + t->n);
+}
+
+static void
+put_number(struct tar_split *t, uint64_t v)
+{
+	char digits[21], *d = digits + sizeof(digits) - 1;
+
+	*d = 0;
+	do
+		*--d = (char)('0' + v % 10);
+	while (v /= 10);
+	put(t, d);
+}
+
+static void
+put_name(struct tar_split *t, struct span name)
 {
 	if (span_is_text(name)) {
-		memcpy(d, ",\"name\":", 8);
-		return 8 + tar_split_quote(name, d + 8);
+		put(t, ",\"name\":");
+		t->n += tar_split_quote(name, t->text + t->n);
+		return;
 	}
-	memcpy(d, ",\"name_raw\":\"", 13);
-	size_t n = 13 + tar_split_base64(name, d + 13);
-	d[n] = '"';
-	return n + 1;
+	put(t, ",\"name_raw\":\"");
+	put_base64(t, name);
+	put(t, "\"");
+}
+
+static void
+put_position(struct tar_split *t)
+{
+	put(t, ",\"position\":");
+	put_number(t, t->position++);
+	put(t, "}\n");
 }
 
 int
 tar_split_file(struct tar_split *t, struct span name, uint64_t size, uint64_t crc)
 {
-	_Static_assert(sizeof(t->text) > 6 * LIMIT_PATH + 256, "one line fits");
-	char *d = t->text, *end = t->text + sizeof(t->text);
-
 	if (name.n == 0 || name.n > LIMIT_PATH)
 		return -EINVAL;
-	d += sprintf(d, "{\"type\":1");
-	d += put_name(d, name);
+	int r = make_room(t, FILE_LINE);
+	if (r < 0)
+		return r;
+	put(t, "{\"type\":1");
+	put_name(t, name);
 	if (size) {
 		uint8_t sum[8];
 		for (int i = 0; i < 8; i++)
 			sum[i] = (uint8_t)(crc >> (56 - 8 * i));
-		d += snprintf(
-		    d, (size_t)(end - d), ",\"size\":%" PRIu64 ",\"payload\":\"", size);
-		d += tar_split_base64(span_of(sum, sizeof(sum)), d);
-		*d++ = '"';
+		put(t, ",\"size\":");
+		put_number(t, size);
+		put(t, ",\"payload\":\"");
+		put_base64(t, span_of(sum, sizeof(sum)));
+		put(t, "\"");
 	} else {
-		d += sprintf(d, ",\"payload\":null");
+		put(t, ",\"payload\":null");
 	}
-	d +=
-	    snprintf(d, (size_t)(end - d), ",\"position\":%" PRIu64 "}\n", t->position++);
-	return gzip_write(t->gz, t->text, (size_t)(d - t->text));
+	put_position(t);
+	return 0;
 }
 
 int
 tar_split_segment(struct tar_split *t, struct span bytes)
 {
-	static const char head[] = "{\"type\":2,\"payload\":\"";
-	char tail[64];
+	int r = make_room(t, FILE_LINE);
 
-	int r = gzip_write(t->gz, head, sizeof(head) - 1);
-	for (size_t at = 0; r == 0 && at < bytes.n; at += STEP) {
+	if (r < 0)
+		return r;
+	put(t, "{\"type\":2,\"payload\":\"");
+	for (size_t at = 0; at < bytes.n; at += STEP) {
 		struct span part = span_from(bytes, at);
 		if (part.n > STEP)
 			part.n = STEP;
-		r = gzip_write(t->gz, t->text, tar_split_base64(part, t->text));
+		r = make_room(t, STEP / 3 * 4 + FILE_LINE);
+		if (r < 0)
+			return r;
+		put_base64(t, part);
 	}
-	if (r < 0)
-		return r;
-	int n =
-	    snprintf(tail, sizeof(tail), "\",\"position\":%" PRIu64 "}\n", t->position++);
-	return gzip_write(t->gz, tail, (size_t)n);
+	put(t, "\"");
+	put_position(t);
+	return 0;
 }
 
 int
 tar_split_finish(struct tar_split *t, uint64_t *bytes)
 {
-	return gzip_finish(t->gz, bytes);
+	int r = flush(t);
+
+	return r < 0 ? r : gzip_finish(t->gz, bytes);
 }
