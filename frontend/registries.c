@@ -294,7 +294,8 @@ table_find(const struct registries *r, const char *name)
 		if (!prefix_matches(t->prefix, name))
 			continue;
 		size_t n = strlen(t->prefix), most = best ? strlen(best->prefix) : 0;
-		if (!best || n > most || (n == most && strcmp(t->prefix, best->prefix) < 0))
+		if (!best || n > most ||
+		    (n == most && strcmp(t->prefix, best->prefix) < 0))
 			best = t;
 	}
 	return best;
