@@ -29,7 +29,7 @@ class Siege:
         kept = [now[p] for p in self.pids & set(now)]
         t.ok("bulkhead-fronte" in kept and "bulkhead-store" in kept, "a room was restarted:\n",
              self.node.logs()[-1500:])
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while self.node.pss() > self.pss + growth and time.monotonic() < deadline:
             time.sleep(0.1)
         self.t.ok(self.node.pss() <= self.pss + growth, "memory grew from", self.pss, "to",
@@ -89,7 +89,7 @@ def requests_that_are_none(t):
                 conn = siege.node.raw()
             stream = conn.open(LIST, extra, drop)
             conn.data(stream, message(b""))
-            answer = conn.answer(stream, 5)
+            answer = conn.answer(stream, 20)
             t.ok(answer.ended or conn.closed, "no end for", extra, drop)
         conn.close()
     siege.lift()
@@ -105,7 +105,7 @@ def lying_messages(t):
                      b"", message(b"x" * 100, length=50), b"\0" + b"\xff" * 4):
             stream = conn.open(LIST)
             conn.data(stream, body)
-            answer = conn.answer(stream, 5)
+            answer = conn.answer(stream, 20)
             t.ok(answer.ended, "no end for", body[:20])
             t.ok(answer.code != 0, "answered", body[:20])
         for _ in range(50):  # begun and dropped in the middle
@@ -126,7 +126,7 @@ def messages_over_the_limit(t):
             stream = conn.open(LIST)
             conn.data(stream, message(b"x" * 30000, length=2 << 20), end=False)
     for conn in conns:
-        answer = conn.answer(1, 5)
+        answer = conn.answer(1, 20)
         t.eq(answer.code, 8, "RESOURCE_EXHAUSTED")
     for conn in conns:
         conn.close()
@@ -157,7 +157,7 @@ def header_and_continuation_floods(t):
                 last = i == len(pieces) - 2
                 if not conn.send(frame(CONTINUATION, END_HEADERS if last else 0, 1, piece)):
                     break
-            answer = conn.answer(1, 5)
+            answer = conn.answer(1, 20)
             t.ok(answer.ended or conn.closed, "no end", count, size)
             t.ok(answer.code != 0, "taken", count, size)
     with siege.node.raw() as conn:  # one that never ends
@@ -176,7 +176,7 @@ def header_and_continuation_floods(t):
         entry = conn.encoder.encode([("x-bomb", "v" * 3900)])
         conn.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, conn.encoder.encode(
             conn.fields(LIST)) + entry + b"\xbe" * 15000))
-        answer = conn.answer(1, 5)
+        answer = conn.answer(1, 20)
         t.ok((answer.ended or conn.closed) and answer.code != 0, "a header bomb")
     siege.lift()
 
@@ -269,7 +269,7 @@ def slow_readers(t):
     lister.demand(t, 3)
     for conn in conns:
         conn.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while node.pss() > before + (64 << 10) and time.monotonic() < deadline:
         time.sleep(0.1)
     t.ok(node.pss() <= before + (64 << 10), "kept after they went:", before, node.pss(), "KiB")
@@ -282,11 +282,11 @@ def six_hundred_connections(t):
     conns, served = [], 0
     for _ in range(600):
         try:
-            conns.append(Conn(siege.node.socket, timeout=2))
+            conns.append(Conn(siege.node.socket, timeout=10))
         except OSError:
             break
     for conn in conns[::50]:
-        served += conn.call("ListImages", timeout=2).code == 0
+        served += conn.call("ListImages", timeout=10).code == 0
     t.ok(served >= 8, "served", served)
     for conn in conns:
         conn.close()
@@ -305,11 +305,13 @@ def streams_without_end(t):
             conn.open(LIST)
     time.sleep(1)
     with siege.node.raw() as conn:
-        t.eq(conn.call("ListImages", timeout=5).code, 0, "a new connection")
+        t.eq(conn.call("ListImages", timeout=20).code, 0, "a new connection")
     for conn in conns:
-        conn.step(0.5)
-        refused = [a for a in conn.answers.values() if a.reset == 7 or a.code == 8]
-        t.ok(refused or conn.closed or conn.goaway is not None, "140 streams were taken")
+        deadline = time.monotonic() + 20
+        while not (any(a.reset == 7 or a.code == 8 for a in conn.answers.values()) or
+                   conn.closed or conn.goaway is not None):
+            t.ok(time.monotonic() < deadline, "140 streams were taken")
+            conn.step(0.5)
         conn.close()
     siege.lift()
 

@@ -143,9 +143,13 @@ class Case(unittest.TestCase):
 
     def test_confined(self):
         p, _ = self.start("pull", "-q", "--creds", "user:hunter2", "hang")
-        time.sleep(0.2)
-        with open(f"/proc/{p.pid}/status") as f:
-            status = dict(line.split(":\t", 1) for line in f)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:  # the service speaks before the command is confined
+            with open(f"/proc/{p.pid}/status") as f:
+                status = dict(line.split(":\t", 1) for line in f)
+            if status["NoNewPrivs" if SANITIZED else "Seccomp"].strip() != "0":
+                break
+            time.sleep(0.01)
         with open(f"/proc/{p.pid}/cmdline") as f:
             line = f.read()
         p.send_signal(signal.SIGINT)

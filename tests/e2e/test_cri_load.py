@@ -72,7 +72,7 @@ def fifty_list_while_podman_works(t):
     t.eq(crowd.problems[:3], [], "clients failed")
     t.ok(crowd.calls > 200, "calls", crowd.calls)
     t.ok(crowd.slowest < 2, "a list took", crowd.slowest)
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline and \
             {i.id for i in client.list()} != {i["id"] for i in store.images()}:
         time.sleep(0.05)
@@ -128,5 +128,8 @@ def memory(t):
     full.start()
     t.eq(len(full.client().list()), 1000, "images")
     time.sleep(1)
-    t.ok(empty.pss() < 20 << 10, "empty and idle:", empty.pss(), "KiB")
-    t.ok(full.pss() < 40 << 10, "with 1,000 images:", full.pss(), "KiB")
+    for node, most, what in ((empty, 20, "empty and idle:"), (full, 40, "with 1,000 images:")):
+        deadline = time.monotonic() + 20  # to come to rest
+        while (pss := node.pss()) >= most << 10:
+            t.ok(time.monotonic() < deadline, what, pss, "KiB")
+            time.sleep(0.1)

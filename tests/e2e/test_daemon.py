@@ -9,6 +9,7 @@ import time
 
 from harness import mounts, test
 from daemon import Daemon
+from test_cri_pull import until
 
 ACTIVATE = ("systemd-socket-activate",)
 
@@ -100,16 +101,17 @@ def watchdog(t):
     """Keep-alives come as long as both rooms answer."""
     daemon = Daemon(t, watchdog=0.4)
     for _ in range(4):
-        daemon.next("WATCHDOG=1", 1)
+        daemon.next("WATCHDOG=1")
     for name in ("frontend", "store"):
         pid = daemon.room(name)
+        missing = "has not answered the self-check"
+        before = daemon.logs().count(missing)
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(0.3)  # one that was answered before
-        daemon.drain()
+        until(t, "the log to tell of the " + name, lambda: daemon.logs().count(missing) > before)
+        daemon.drain()  # of checks that were answered before
         daemon.silent(1.2, "WATCHDOG=1")
-        t.has(daemon.logs(), "has not answered the self-check", name)
         os.kill(pid, signal.SIGCONT)
-        daemon.next("WATCHDOG=1", 2)
+        daemon.next("WATCHDOG=1")
         t.has(daemon.logs(), "answers again", name)
     daemon.stop()
 
@@ -128,15 +130,12 @@ def restarts_are_told(t):
     for name in ("frontend", "store", "frontend", "store"):
         pid = daemon.room(name)
         os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 5
-        while pid in daemon.rooms(name) or not daemon.answers():
-            t.ok(time.monotonic() < deadline, name, "does not come again")
-            time.sleep(0.01)
+        until(t, name, lambda: pid not in daemon.rooms(name) and daemon.answers())
         t.ok(daemon.room(name) != pid, "another process")
     t.eq(os.stat(daemon.socket).st_ino, inode, "the socket stays")
     serves(daemon)
     daemon.drain()
-    daemon.next("WATCHDOG=1", 3)
+    daemon.next("WATCHDOG=1")
     t.has(daemon.logs(), "the frontend ended (signal 9), it is started again in 100 ms")
     t.has(daemon.logs(), "the store worker ended (signal 9), it is started again in 100 ms")
     t.has(daemon.logs(), "in 200 ms", "the second time")
@@ -232,7 +231,7 @@ def reload_stalls_nobody(t):
     daemon.drain()
     before = len(daemon.seen)
     for _ in range(3):
-        daemon.next("WATCHDOG=1", 1)
+        daemon.next("WATCHDOG=1")
         t.ok(daemon.answers(), "Version")
     t.ok(not any("READY" in m for m in daemon.seen[before:]), "a reload that is not over")
     for pid in found:
@@ -319,9 +318,7 @@ def a_stale_socket(t):
     daemon.process.kill()
     daemon.process.wait()
     t.ok(os.path.exists(daemon.socket), "the file is still there")
-    deadline = time.monotonic() + 10
-    while daemon.store.staging() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(t, "the store to end", lambda: not daemon.store.staging())
     daemon.run()
     serves(daemon)
     daemon.stop()
@@ -356,10 +353,7 @@ def a_socket_that_was_shut_down(t):
     copy.close()
     t.ok(not daemon.answers(), "shut down")
     daemon.kill_room("frontend")
-    deadline = time.monotonic() + 5
-    while not daemon.answers():
-        t.ok(time.monotonic() < deadline, "it does not come again")
-        time.sleep(0.02)
+    until(t, "the frontend", daemon.answers)
     t.has(daemon.logs(), "takes no connections any more: it is made anew")
     daemon.stop()
     daemon.gone()
@@ -400,8 +394,9 @@ def activated_cri(t):
 def activated_control(t):
     daemon = Daemon(t, activate=("control",))
     serves(daemon)
-    daemon.kill_room("frontend")
-    time.sleep(0.3)
+    pid = daemon.room("frontend")
+    os.kill(pid, signal.SIGKILL)
+    until(t, "another frontend", lambda: pid not in daemon.rooms("frontend") and daemon.answers())
     serves(daemon)
     daemon.stop()
     os.unlink(daemon.control)

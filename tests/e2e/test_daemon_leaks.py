@@ -24,14 +24,19 @@ def figures(daemon):
 
 def settle(t, daemon):
     daemon.nothing_left()
-    until(t, "the rooms of pulls to go", lambda: set(daemon.rooms().values()) <= LASTING, 15)
+    until(t, "the rooms of pulls to go", lambda: set(daemon.rooms().values()) <= LASTING)
     time.sleep(2.2)  # the store forgets its view
 
 
-def demand(t, before, after, kib=1024):
-    for name, (fds, size) in after.items():
-        t.ok(fds <= before[name][0], name, "descriptors: before", before[name][0], "now", fds)
-        t.ok(size <= before[name][1] + kib, name, "KiB: before", before[name][1], "now", size)
+def demand(t, before, daemon, kib=1024):
+    """Soon: on a busy machine the store forgets its view somewhat later."""
+    def grown():
+        return {n: (before[n], now) for n, now in figures(daemon).items()
+                if now[0] > before[n][0] or now[1] > before[n][1] + kib}
+    deadline = time.monotonic() + 20
+    while (found := grown()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    t.eq(found, {}, "descriptors and KiB before and now")
 
 
 @test
@@ -52,7 +57,7 @@ def pulls(t):
     before = figures(daemon)
     turn(60)
     settle(t, daemon)
-    demand(t, before, figures(daemon))
+    demand(t, before, daemon)
     daemon.stop()
     daemon.gone()
 
@@ -91,7 +96,7 @@ def reloads_and_restarts(t):
     before = figures(daemon)
     turn(50, 12)
     settle(t, daemon)
-    demand(t, before, figures(daemon))
+    demand(t, before, daemon)
     t.eq(client.pull(ref), image.id, "a pull in the end")
     daemon.stop()
     daemon.gone()
@@ -109,7 +114,7 @@ def a_pull_at_once_after_the_store(t):
         before = set(daemon.rooms("store"))
         daemon.kill_room("store")
         until(t, "another store", lambda: set(daemon.rooms("store")) - before)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while True:
             try:
                 t.eq(client.pull(ref), image.id, "the pull")
@@ -144,8 +149,8 @@ def a_channel_that_is_lost(t):
         end.close()
     os.close(pidfd)
     t.eq(cut, 1, "channels shut down")
-    until(t, "another frontend", lambda: frontend not in daemon.rooms("frontend"), 20)
-    client.when_there(10)
+    until(t, "another frontend", lambda: frontend not in daemon.rooms("frontend"))
+    client.when_there()
     t.eq(client.pull(ref), image.id, "a pull")
     t.eq(daemon.room("store"), store, "the store")
     t.has(daemon.logs(), "no channel to the store worker")

@@ -4,12 +4,14 @@
  * bytes -c N      cap                                -a S   Authorization -f S      POST
  * this form                     -C F   CA certificates; without: no checks -t A,B,C,D
  * first byte, stall, slow, step in ms -p N      the sink says "full" before every Nth
- * piece and is resumed 5 ms later -x        no socket can be had -w N      over so many
- * connections -F N   from this byte on "done STATUS BYTES FNV64", "redirect STATUS URL",
- * "challenge REALM", "failed CODE STATUS TEXT [later] [wait SECONDS]", then "sockets N".
+ * piece and is resumed 5 ms later, or -P N ms -x        no socket can be had -w N over
+ * so many connections -F N   from this byte on "done STATUS BYTES FNV64", "redirect
+ * STATUS URL", "challenge REALM", "failed CODE STATUS TEXT [later] [wait SECONDS]", then
+ * "sockets N".
  */
 #include "common/base/fd.h"
 #include "worker-fetch/fetch/spread.h"
+#include "worker-fetch/fetch/transfer_inner.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -23,13 +25,13 @@
 struct job {
 	struct transfer *t;
 	struct spread *s;
-	uint64_t fnv, pieces, bytes;
+	uint64_t fnv, pieces, bytes, full_at;
 	bool full, over;
 };
 
 static struct transfer_engine *engine;
 static struct transfer_origin origin;
-static unsigned running, sockets, pause_every, width;
+static unsigned running, sockets, pause_every, pause_ms, width;
 static bool no_socket;
 
 static void
@@ -70,6 +72,7 @@ sink(void *arg, struct span s)
 
 	if (pause_every && !j->full && ++j->pieces % pause_every == 0) {
 		j->full = true;
+		j->full_at = now_ms();
 		return 1;
 	}
 	j->full = false;
@@ -116,7 +119,7 @@ options(int argc, char **argv, struct transfer_request *rq)
 	uint8_t *ca;
 	size_t n;
 
-	for (int c; (c = getopt(argc, argv, "me:c:a:f:C:t:p:xw:F:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "me:c:a:f:C:t:p:P:xw:F:")) != -1;) {
 		FD_AUTO fd = -1;
 		switch (c) {
 		case 'm':
@@ -149,6 +152,9 @@ options(int argc, char **argv, struct transfer_request *rq)
 		case 'p':
 			pause_every = (unsigned)atoi(optarg);
 			break;
+		case 'P':
+			pause_ms = (unsigned)atoi(optarg);
+			break;
 		case 'x':
 			no_socket = true;
 			break;
@@ -169,9 +175,10 @@ static void
 resume_all(struct job *jobs, int n)
 {
 	for (int i = 0; i < n; i++) {
-		if (jobs[i].t && jobs[i].full)
+		bool go = jobs[i].full && now_ms() - jobs[i].full_at >= pause_ms;
+		if (jobs[i].t && go)
 			transfer_resume(jobs[i].t);
-		if (jobs[i].s && jobs[i].full)
+		if (jobs[i].s && go)
 			spread_resume(jobs[i].s);
 		if (jobs[i].s)
 			spread_step(jobs[i].s);

@@ -4,6 +4,7 @@
 #include "frontend/cache.h"
 #include "frontend/metrics.h"
 #include "frontend/registries.h"
+#include "tests/settle.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -103,21 +104,10 @@ world_free(struct world *w)
 	free(w);
 }
 
-static void
-stop_loop(struct loop_timer *t)
-{
-	loop_quit(t->arg);
-}
-
 void
 settle(struct world *w, unsigned ms)
 {
-	struct loop_timer t = {.fired = stop_loop, .arg = &w->f.loop};
-
-	loop_timer_set(&w->f.loop, &t, ms);
-	w->f.loop.quit = false;
-	assert_int_equal(loop_run(&w->f.loop), 0);
-	loop_timer_clear(&w->f.loop, &t);
+	assert_int_equal(loop_settle(&w->f.loop, ms), 0);
 }
 
 void

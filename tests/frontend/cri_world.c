@@ -2,6 +2,7 @@
 
 #include "common/base/fd.h"
 #include "frontend/metrics.h"
+#include "tests/settle.h"
 
 #include <unistd.h>
 
@@ -164,20 +165,10 @@ world_close(void)
 	world = NULL;
 }
 
-static void
-stop_loop(struct loop_timer *t)
-{
-	loop_quit(t->arg);
-}
-
 void
 settle(void)
 {
-	struct loop_timer t = {.fired = stop_loop, .arg = &world->f.loop};
-
-	loop_timer_set(&world->f.loop, &t, 2);
-	world->f.loop.quit = false;
-	assert_int_equal(loop_run(&world->f.loop), 0);
+	assert_int_equal(loop_settle(&world->f.loop, 2), 0);
 }
 
 /* ---- calls ---- */

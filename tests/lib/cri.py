@@ -88,7 +88,7 @@ class Client:
         except self.grpc.RpcError as error:
             raise refused(error) from None
 
-    def when_there(self, seconds=10):
+    def when_there(self, seconds=30):
         """Waits until the service answers, over breaks of the connection. A waiting call keeps
         grpc's poller awake; without one it tries again every 5 s only."""
         deadline = time.monotonic() + seconds

@@ -78,7 +78,7 @@ class Daemon(Node):
 
     def poke(self):
         """The first connection is what makes systemd-socket-activate start the service."""
-        path, deadline = self.path_of(self.activate[0]), time.monotonic() + 10
+        path, deadline = self.path_of(self.activate[0]), time.monotonic() + 30
         kind = socket.SOCK_SEQPACKET if self.activate[0] == "control" else socket.SOCK_STREAM
         while True:
             with socket.socket(socket.AF_UNIX, kind) as sock:
@@ -103,7 +103,7 @@ class Daemon(Node):
         self.seen.append(message)
         return message
 
-    def next(self, line, seconds=10):
+    def next(self, line, seconds=30):
         name, value = line.split("=", 1)
         deadline = time.monotonic() + seconds
         while True:
@@ -132,7 +132,7 @@ class Daemon(Node):
     def hup(self):
         self.process.send_signal(signal.SIGHUP)
 
-    def reload(self, seconds=20):
+    def reload(self, seconds=60):
         """The message that announced it."""
         self.drain()
         self.hup()
@@ -142,7 +142,7 @@ class Daemon(Node):
 
     def room(self, name):
         """The pid of the one room of that kind, waited for."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while len(found := list(self.rooms(name))) != 1:
             self.t.ok(time.monotonic() < deadline, "rooms of", name, found)
             time.sleep(0.01)

@@ -98,17 +98,25 @@ def descendants(root=None):
     return found
 
 
+def children_of(pid):
+    """The kernel's list can miss one while another ends: what is read twice is true."""
+    before = None
+    try:
+        while True:
+            with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+                found = [int(p) for p in file.read().split()]
+            if found == before:
+                return found
+            before = found
+    except OSError:
+        return []
+
+
 def offspring(root):
     """pid -> comm of what lives below root; much cheaper than descendants()."""
     found, queue = {}, [root]
     while queue:
-        pid = queue.pop()
-        try:
-            with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
-                children = [int(p) for p in file.read().split()]
-        except OSError:
-            continue
-        for child in children:
+        for child in children_of(queue.pop()):
             try:
                 with open("/proc/%d/stat" % child, errors="replace") as file:
                     text = file.read()
@@ -420,7 +428,7 @@ class Session:
 
     def leftovers(self):
         """Waits a little for processes that are on their way out."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             reap(self.known())
             left = {p: v for p, v in descendants().items() if v[2].startswith("bulkhead")}

@@ -70,7 +70,7 @@ class Node:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, seconds=15):
+    def wait_ready(self, seconds=60):
         deadline = time.monotonic() + seconds
         while True:
             if self.process.poll() is not None:
@@ -84,8 +84,8 @@ class Node:
 
     def answers(self):
         try:
-            with rawh2.Conn(self.socket, timeout=1) as conn:
-                return conn.call("/runtime.v1.RuntimeService/Version", timeout=1).code == 0
+            with rawh2.Conn(self.socket, timeout=10) as conn:
+                return conn.call("/runtime.v1.RuntimeService/Version", timeout=10).code == 0
         except OSError:
             return False
 
@@ -114,7 +114,7 @@ class Node:
 
     def metrics_text(self):
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(5)
+            sock.settimeout(30)
             sock.connect(self.metrics)
             sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             got = b""
@@ -158,7 +158,7 @@ class Node:
                 found[pid] = comm
         return found
 
-    def layers_flow(self, seconds=10):
+    def layers_flow(self, seconds=30):
         """Waits for rooms of two layers: the small base of an image may just have ended, so that
         the end of its rooms would hurt nobody; two such layers there are not."""
         deadline = time.monotonic() + seconds
@@ -166,7 +166,7 @@ class Node:
             self.t.ok(time.monotonic() < deadline, "no rooms of two layers:", self.rooms())
             time.sleep(0.005)
 
-    def nothing_left(self, seconds=10):
+    def nothing_left(self, seconds=30):
         """No staging and no room of a pull, soon."""
         deadline = time.monotonic() + seconds
         while (left := (self.store.staged(), self.one_shots())) != ([], {}) and \

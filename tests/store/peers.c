@@ -1,5 +1,7 @@
 #include "tests/store/peers.h"
 
+#include "tests/settle.h"
+
 void
 keeper_begin(
     struct keeper *k, const struct fixture *f, void (*reap)(struct loop_timer *t))
@@ -34,21 +36,10 @@ peer_open(struct keeper *k, struct port *p, struct chan *c, enum ipc_channel kin
 	    port_open(p, &k->loop, fds[1], kind, ROOM_STORE, peer, IPC_RUN), 0);
 }
 
-static void
-spin_over(struct loop_timer *t)
-{
-	loop_quit(t->arg);
-}
-
 void
 spin(struct keeper *k, unsigned ms)
 {
-	struct loop_timer t = {.fired = spin_over, .arg = &k->loop};
-
-	k->loop.quit = false;
-	loop_timer_set(&k->loop, &t, ms);
-	assert_int_equal(loop_run(&k->loop), 0);
-	loop_timer_clear(&k->loop, &t);
+	assert_int_equal(loop_settle(&k->loop, ms), 0);
 }
 
 bool

@@ -17,6 +17,9 @@ void peer_open(struct keeper *k, struct port *p, struct chan *c, enum ipc_channe
 
 void spin(struct keeper *k, unsigned ms);
 
+/* What is waited for comes much sooner, but not on a busy machine. */
+#define SOON_MS 30000
+
 /* The next message within ms; its fds are the caller's. An end of the channel fails the
  * test. */
 bool hear(struct keeper *k, struct chan *c, struct ipc_msg *m, unsigned ms);

@@ -115,7 +115,7 @@ teardown(void **state)
 static void
 expect(struct world *w, struct chan *c, enum ipc_type type, struct ipc_msg *m)
 {
-	if (!hear(&w->k, c, m, 4000))
+	if (!hear(&w->k, c, m, SOON_MS))
 		fail_msg("no message %x", type);
 	if (m->type != type && m->type == MSG_done)
 		fail_msg("done: %.*s", (int)m->done.text.n, m->done.text.p);

@@ -173,7 +173,7 @@ test_commit_waits_for_locks(void **state)
 	struct ipc_msg q = IPC_MSG(images, .req = 3);
 	tell(&w->frontend, &q);
 	do {
-		assert_true(next_message(w, &w->frontend, &m, 1000));
+		assert_true(next_message(w, &w->frontend, &m, SOON_MS));
 		assert_int_not_equal(m.type, MSG_pull_end);
 	} while (m.type != MSG_done);
 	fd_close(&fifo);
@@ -187,7 +187,7 @@ done_code(struct world *w, unsigned *rows)
 
 	*rows = 0;
 	for (;;) {
-		if (!next_message(w, &w->frontend, &m, 3000))
+		if (!next_message(w, &w->frontend, &m, SOON_MS))
 			fail_msg("no answer");
 		ipc_msg_release(&m);
 		if (m.type == MSG_done)

@@ -113,7 +113,7 @@ test_silent_document_room(void **state)
 	read_by(w, w->im.rq.list, &doc, &token);
 	assert_int_equal(pull_ended(w, text), ERR_CONTENT);
 	assert_non_null(strstr(text, "document room had not done its work"));
-	assert_true(next_message(w, &w->control, &m, 100));
+	assert_true(next_message(w, &w->control, &m, SOON_MS));
 	assert_int_equal(m.type, MSG_end);
 	assert_int_equal(m.end.token, token);
 	gone(w, ROOM_DOCUMENT, token, 256 + 9);

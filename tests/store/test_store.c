@@ -148,7 +148,7 @@ test_lock_conflict(void **state)
 	    "/dev/null");
 	hold_release(&f->h);
 	sh(f, 0,
-	    "timeout 5 python3 tests/store/holder.py @D/G/overlay-layers/layers.lock < "
+	    "timeout 60 python3 tests/store/holder.py @D/G/overlay-layers/layers.lock < "
 	    "/dev/null");
 	/* A reader of the containers is no obstacle: this room only reads them too. */
 	pid = hold_lock(f, "G/overlay-containers/containers.lock", true, &in);

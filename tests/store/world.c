@@ -147,7 +147,7 @@ next_message(struct world *w, struct chan *c, struct ipc_msg *m, unsigned ms)
 void
 expect(struct world *w, struct chan *c, enum ipc_type type, struct ipc_msg *m)
 {
-	if (!next_message(w, c, m, 3000))
+	if (!next_message(w, c, m, SOON_MS))
 		fail_msg("no message %x", type);
 	if (m->type == MSG_pull_end && type != MSG_pull_end)
 		fail_msg(
@@ -188,7 +188,7 @@ void
 wanted(struct world *w, enum room room, struct ipc_msg *m)
 {
 	for (;;) {
-		if (!next_message(w, &w->control, m, 3000))
+		if (!next_message(w, &w->control, m, SOON_MS))
 			fail_msg("no %s room was wanted", room_name(room));
 		bool apply = m->type == MSG_want_apply;
 		if (apply && m->want_apply.mode == APPLY_ERASE) {
@@ -212,7 +212,7 @@ pull_ended(struct world *w, char text[2048])
 	struct ipc_msg m;
 
 	for (;;) {
-		if (!next_message(w, &w->frontend, &m, 4000))
+		if (!next_message(w, &w->frontend, &m, SOON_MS))
 			fail_msg("the pull did not end");
 		if (m.type == MSG_wrong) { /* nobody has better bytes */
 			struct ipc_msg no = IPC_MSG(cancel, .pull = PULL,
@@ -513,7 +513,7 @@ wait_wrong(struct world *w, bool proven)
 	struct ipc_msg m;
 
 	do
-		assert_true(next_message(w, &w->frontend, &m, 3000));
+		assert_true(next_message(w, &w->frontend, &m, SOON_MS));
 	while (m.type != MSG_wrong && m.type != MSG_pull_end);
 	assert_int_equal(m.type, MSG_wrong);
 	assert_int_equal(m.wrong.code, ERR_CONTENT);
