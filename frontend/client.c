@@ -5,6 +5,7 @@
 #include "common/ref/ref.h"
 #include "frontend/ps.h"
 #include "frontend/pull.h"
+#include "frontend/registries.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -207,11 +208,18 @@ client_pull(struct client *c, struct ipc_msg *m)
 
 /* ---- requests ---- */
 
+/* The store knows no registries.conf, and sees alone which of them it has. */
+static struct span
+meanings(const struct client *c, struct span ref, char dst[LIMIT_MEANINGS_TEXT + 1])
+{
+	return span_str(registries_meanings(c->f->registries, ref, dst));
+}
+
 /* A new name is recorded only in its canonical form. */
 static int
 client_tag(struct client *c, struct ipc_msg *m)
 {
-	char name[REF_TEXT];
+	char name[REF_TEXT], meant[LIMIT_MEANINGS_TEXT + 1];
 	struct ref ref;
 	struct err e = {0};
 
@@ -227,7 +235,45 @@ client_tag(struct client *c, struct ipc_msg *m)
 	ref_default_tag(&ref);
 	struct query *q = ask_query(c, m->cli_tag.req);
 	struct ipc_msg s = IPC_MSG(tag, .req = q ? q->id : 0, .ref = m->cli_tag.ref,
-	    .name = span_str(ref_print(&ref, name)));
+	    .name = span_str(ref_print(&ref, name)),
+	    .meanings = meanings(c, m->cli_tag.ref, meant));
+	return q ? port_send(&c->f->store, &s) : 0;
+}
+
+static int
+client_untag(struct client *c, struct ipc_msg *m)
+{
+	char meant[LIMIT_MEANINGS_TEXT + 1], name_meant[LIMIT_MEANINGS_TEXT + 1];
+	const struct msg_cli_untag *in = &m->cli_untag;
+	struct query *q = ask_query(c, in->req);
+	struct ipc_msg s = IPC_MSG(untag, .req = q ? q->id : 0, .ref = in->ref,
+	    .name = in->name, .meanings = meanings(c, in->ref, meant),
+	    .name_meanings = meanings(c, in->name, name_meant));
+
+	return q ? port_send(&c->f->store, &s) : 0;
+}
+
+static int
+client_remove(struct client *c, struct ipc_msg *m)
+{
+	char meant[LIMIT_MEANINGS_TEXT + 1];
+	const struct msg_cli_remove *in = &m->cli_remove;
+	struct query *q = ask_query(c, in->req);
+	struct ipc_msg s = IPC_MSG(remove, .req = q ? q->id : 0, .ref = in->ref,
+	    .force = in->force, .meanings = meanings(c, in->ref, meant));
+
+	return q ? port_send(&c->f->store, &s) : 0;
+}
+
+static int
+client_inspect(struct client *c, struct ipc_msg *m)
+{
+	char meant[LIMIT_MEANINGS_TEXT + 1];
+	const struct msg_cli_inspect *in = &m->cli_inspect;
+	struct query *q = ask_query(c, in->req);
+	struct ipc_msg s = IPC_MSG(inspect, .req = q ? q->id : 0, .ref = in->ref,
+	    .kind = in->kind, .meanings = meanings(c, in->ref, meant));
+
 	return q ? port_send(&c->f->store, &s) : 0;
 }
 
@@ -246,9 +292,6 @@ client_tag(struct client *c, struct ipc_msg *m)
 		return port_send(&c->f->port_, &s);                                \
 	}
 PASS(cli_images, images, store)
-PASS(cli_inspect, inspect, store)
-PASS(cli_remove, remove, store)
-PASS(cli_untag, untag, store)
 PASS(cli_fsinfo, fsinfo, store)
 PASS(cli_status, status, control)
 

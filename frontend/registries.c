@@ -77,14 +77,6 @@ registries_unref(struct registries *r)
 
 /* ---- rows ---- */
 
-static char *
-text_dup(struct span text)
-{
-	char *copy = strndup(text.n ? (const char *)text.p : "", text.n);
-
-	return copy;
-}
-
 /* Room for one more of `size` bytes behind n of them; NULL when memory is short. Grown in
  * steps of powers of two. */
 static void *
@@ -103,7 +95,7 @@ add_file(struct registries *r, struct span path)
 	if (!files)
 		return -ENOMEM;
 	r->files = files;
-	files[r->n_files] = text_dup(path);
+	files[r->n_files] = span_strdup(path);
 	return files[r->n_files] ? (int)(r->n_files++, 0) : -ENOMEM;
 }
 
@@ -133,8 +125,8 @@ add_table(struct registries *r, unsigned flags, struct span prefix, struct span 
 	if (!tables)
 		return -ENOMEM;
 	r->tables = tables;
-	new.prefix = text_dup(prefix);
-	new.location = text_dup(location);
+	new.prefix = span_strdup(prefix);
+	new.location = span_strdup(location);
 	tables[r->n_tables++] = new;
 	return new.prefix &&new.location ? 0 : -ENOMEM;
 }
@@ -151,7 +143,7 @@ add_mirror(struct registries *r, unsigned flags, struct span location)
 	if (!mirrors)
 		return -ENOMEM;
 	t->mirrors = mirrors;
-	mirrors[t->n_mirrors] = (struct registry_mirror){text_dup(location), flags};
+	mirrors[t->n_mirrors] = (struct registry_mirror){span_strdup(location), flags};
 	return mirrors[t->n_mirrors++].location ? 0 : -ENOMEM;
 }
 
@@ -192,7 +184,7 @@ static int
 add_alias(struct registries *r, struct span name, struct span value)
 {
 	struct registry_alias *a = alias_find(r, name);
-	char *copy = text_dup(value);
+	char *copy = span_strdup(value);
 
 	if (!copy)
 		return -ENOMEM;
@@ -200,7 +192,7 @@ add_alias(struct registries *r, struct span name, struct span value)
 		a = grown(r->aliases, r->n_aliases, sizeof(*a));
 		if (a)
 			r->aliases = a;
-		char *key = a ? text_dup(name) : NULL;
+		char *key = a ? span_strdup(name) : NULL;
 		if (!key) {
 			free(copy);
 			return -ENOMEM;
@@ -223,7 +215,7 @@ add_rule(struct registries *r, unsigned flags, struct span name, struct span key
 		return -ENOMEM;
 	r->rules = rules;
 	rules += r->n_rules++;
-	*rules = (struct registry_rule){text_dup(name), text_dup(key), flags};
+	*rules = (struct registry_rule){span_strdup(name), span_strdup(key), flags};
 	return rules->name && rules->key ? 0 : -ENOMEM;
 }
 

@@ -90,6 +90,13 @@ int registries_candidates(const struct registries *r, struct span name,
 int registries_local(
     const struct registries *r, struct span name, struct candidates *out) MUST_CHECK;
 
+/* What a short name may stand for when images of the store are asked for, a whole name a
+ * line, in the order in which they are looked for, as podman has it: its alias, what was
+ * built here (localhost/), each host of unqualified-search-registries, docker.io. dst ""
+ * for a whole name, a whole ID or none. Returns dst. r may be NULL. */
+char *registries_meanings(
+    const struct registries *r, struct span name, char dst[LIMIT_MEANINGS_TEXT + 1]);
+
 /* The alias of a short name without tag and digest; NULL: none, or one taken away. */
 const struct registry_alias *registries_alias(
     const struct registries *r, struct span name);

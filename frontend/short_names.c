@@ -67,6 +67,54 @@ registries_local(const struct registries *r, struct span name, struct candidates
 	return candidate_add(out, a->value, span_from(name, alone.n), &ignored);
 }
 
+/* ---- images that are here ---- */
+
+/* A line more, unless it is there. What makes no name is no meaning. */
+static void
+meaning_add(char *dst, const char *before, struct span rest)
+{
+	struct candidates one = {0};
+	char name[REF_TEXT + 1];
+
+	if (candidate_add(&one, before, rest, NULL) < 0 ||
+	    !ref_print_record(&one.ref[0], name))
+		return;
+	strcat(name, "\n");
+	size_t n = strlen(dst), more = strlen(name);
+	for (const char *at = dst; (at = strstr(at, name)); at++) {
+		if (at == dst || at[-1] == '\n')
+			return;
+	}
+	if (n + more <= LIMIT_MEANINGS_TEXT)
+		memcpy(dst + n, name, more + 1);
+}
+
+char *
+registries_meanings(
+    const struct registries *r, struct span name, char dst[LIMIT_MEANINGS_TEXT + 1])
+{
+	char host[LIMIT_REPOSITORY + 2];
+	struct id_prefix id;
+
+	*dst = 0;
+	if (!name.n || name.n > LIMIT_NAME || ref_names_domain(name) ||
+	    (id_prefix_parse(name, &id) && id.n == ID_HEX))
+		return dst;
+	struct span alone = name_alone(name);
+	const struct registry_alias *a = registries_alias(r, alone);
+	if (a)
+		meaning_add(dst, a->value, span_from(name, alone.n));
+	meaning_add(dst, "localhost/", name);
+	for (unsigned i = 0; r && i < r->n_search; i++) {
+		snprintf(host, sizeof(host), "%s/", r->search[i]);
+		meaning_add(dst, host, name);
+	}
+	meaning_add(dst, "docker.io/", name);
+	return dst;
+}
+
+/* ---- refusals ---- */
+
 /* "a/x:1, b/x:1": as many as find room. */
 static void
 candidates_print(const struct candidates *c, char *dst, size_t cap)

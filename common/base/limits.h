@@ -93,6 +93,9 @@
 #define LIMIT_ENDPOINTS (LIMIT_MIRRORS + 1) /* where one name can be had */
 #define LIMIT_ALIASES 4096 /* short names with a repository of their own */
 #define LIMIT_SEARCH 16	   /* unqualified-search-registries */
+/* What a short name may stand for in the store, and as lines. */
+#define LIMIT_MEANINGS (LIMIT_SEARCH + 3)
+#define LIMIT_MEANINGS_TEXT (LIMIT_MEANINGS * (LIMIT_NAME + 1))
 /* Of all these files together. */
 #define LIMIT_REGISTRY_ROWS 65536
 #define LIMIT_REGISTRY_BYTES MiB(8)

@@ -45,6 +45,12 @@ is_ascii8(const uint8_t *p)
 	return !((v | ((v & ~high) - UINT64_C(0x0101010101010101))) & high);
 }
 
+char *
+span_strdup(struct span a)
+{
+	return strndup(a.n ? (const char *)a.p : "", a.n);
+}
+
 bool
 span_is_text(struct span a)
 {

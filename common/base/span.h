@@ -65,6 +65,10 @@ span_from(struct span a, size_t from)
  * then "". */
 bool span_to_str(struct span a, char *dst, size_t cap) MUST_CHECK;
 
+/* A copy with a NUL behind it, for free(); it ends at the first NUL. NULL when memory is
+ * short. */
+char *span_strdup(struct span a);
+
 /* Whether the bytes are valid UTF-8 without NUL (no surrogates, no overlong forms, <=
  * U+10FFFF). */
 bool span_is_text(struct span a);

@@ -250,6 +250,94 @@ def credentials_stay_with_their_registry(t):
         t.ok(not server.saw(registry.basic("up", "hub-secret")[6:]), "it saw the secret")
 
 
+def names_of(store):
+    return sorted(n for i in store.images() for n in i["names"])
+
+
+@test
+def what_is_here_by_its_short_name(t):
+    """The manual's rule line by line: what looks takes the first, what changes something refuses what
+    could be another; podman, by the same file, takes the same first."""
+    server, real = t.scripted(), t.real()
+    conf = registries(t, 'unqualified-search-registries = ["a.test", "b.test"]\n'
+                      '[aliases]\napp = "q.test/team/app"\n')
+    images = {n: t.image(n) for n in ("tiny", "docker", "three")}
+    daemon = Daemon(t, **conf)
+    store, env = daemon.store, {"CONTAINERS_REGISTRIES_CONF": conf["registries_conf"]}
+    for n in images:
+        daemon.command("pull", "-q", "--tls-verify=false", server.add(images[n], "x/" + n))
+
+    def named(**names):
+        """Each image has these names alone."""
+        for n, image in images.items():
+            daemon.command("tag", image.id, "keep.test/%s:1" % n, *names.get(n, ()))
+            others = [x for i in store.images() if i["id"] == image.id for x in i["names"]
+                      if x not in (*names.get(n, ()), "keep.test/%s:1" % n)]
+            if others:
+                daemon.command("untag", image.id, *others)
+
+    def means(name, which):
+        got = json.loads(daemon.command("inspect", name).out)
+        t.eq((got[0] if isinstance(got, list) else got)["Id"][-64:], images[which].id, name)
+        t.eq(t.podman(store, "inspect", "--format", "{{.Id}}", name, env=env).out.strip(),
+             images[which].id, "podman's " + name)
+
+    # its alias, localhost/, the registries in their order, docker.io, the first digits of an ID
+    order = ("q.test/team/app:1", "localhost/app:1", "a.test/app:1", "b.test/app:1",
+             "docker.io/library/app:1")
+    for first, then in zip(order, order[1:]):
+        named(tiny=[first], three=[then])
+        means("app:1", "tiny")
+        for argv in (("rmi", "app:1"), ("rmi", "-f", "app:1"), ("untag", "app:1"),
+                     ("tag", "app:1", "n.test/n:1")):
+            before = names_of(store)
+            result = daemon.command(*argv, expect=64)
+            t.has(result.err, "app:1 may be %s or %s, both in the store: write the whole name" % (
+                first, then), argv)
+            t.eq(names_of(store), before, "names after a refusal")
+    # one alone is clear, by each command; a removal takes the name that was meant
+    for name in order:
+        named(tiny=[name])
+        means("app:1", "tiny")
+        daemon.command("tag", "app:1", "n.test/n:1")
+        t.ok("n.test/n:1" in names_of(store), "tagged by", name)
+        daemon.command("untag", "app:1", "app:1")
+        t.ok(name not in names_of(store), "untagged", name)
+        named(tiny=[name])
+        t.has(daemon.command("rmi", "app:1").out, name, "what was removed")
+        t.ok(name not in names_of(store), "removed", name)
+        daemon.command("rmi", "app:1", expect=1)
+    # several names of one image: clear for all but what takes a name away
+    named(tiny=order[2:4])
+    daemon.command("tag", "app:1", "n.test/m:1")
+    for argv in (("rmi", "app:1"), ("untag", "app:1", "app:1")):
+        t.has(daemon.command(*argv, expect=64).err, "a.test/app:1 or b.test/app:1", argv)
+    # whole names and IDs mean themselves alone
+    named(tiny=["a.test/app:1"], three=["localhost/%s:latest" % images["tiny"].id[:12]])
+    daemon.command("inspect", "c.test/app:1", expect=1)
+    means(images["tiny"].id[:12], "three")
+    means(images["tiny"].id, "tiny")
+    # and by a command without a daemon
+    daemon.stop()
+    t.bulkhead(store, "rmi", "app:1", config=t.config(**conf))
+    t.ok("a.test/app:1" not in names_of(store), "removed without a daemon")
+
+
+@test
+def can_pull_by_a_short_name(t):
+    """The alias and the search list, as pull has them."""
+    server, empty, image = t.scripted(), t.scripted(), t.image("tiny")
+    server.add(image, "team/tiny")
+    server.add(image, "tiny")
+    config = t.config(**registries(
+        t, 'unqualified-search-registries = ["%s", "%s"]\n[aliases]\nknown = "%s/team/tiny"\n' % (
+            empty.host, server.host, server.host)))
+    for name in ("known", "tiny"):
+        t.bulkhead(t.store(), "can-pull", name, config=config)
+    t.ok(empty.asked("^/v2/tiny/manifests/"), "the first was not asked")
+    t.bulkhead(t.store(), "can-pull", "absent", config=config, expect=1)
+
+
 # explain -------------------------------------------------------------------------------------
 
 

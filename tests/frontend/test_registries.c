@@ -513,6 +513,78 @@ test_short_long(void **state)
 	registries_unref(r);
 }
 
+/* ---- what a short name may stand for in the store ---- */
+
+static const struct {
+	const char *rule, *file, *name, *means;
+} meanings[] = {
+    {"built here, the registries in their order, docker.io", S "[\"b.io\", \"a.io\"]",
+	"x:1", "localhost/x:1 b.io/x:1 a.io/x:1 docker.io/library/x:1"},
+    {"its alias comes first, and is not all", FEW "[aliases]\nx = \"q.io/y\"", "x:1",
+	"q.io/y:1 localhost/x:1 a.io/x:1 docker.io/library/x:1 localhost:5000/x:1"},
+    {"what the mode is does not matter", FEW "short-name-mode = \"enforcing\"", "n/x",
+	"localhost/n/x:latest a.io/n/x:latest docker.io/n/x:latest "
+	"localhost:5000/n/x:latest"},
+    {"nothing twice", S "[\"a.io\"]\n[aliases]\nx = \"docker.io/x\"", "x",
+	"docker.io/library/x:latest localhost/x:latest a.io/x:latest"},
+    {"the end of a name is another", S "[\"a.io\"]\n[aliases]\nx = \"ba.io/x\"", "x",
+	"ba.io/x:latest localhost/x:latest a.io/x:latest docker.io/library/x:latest"},
+    {"a digest", "", "x" AT, "localhost/x" AT " docker.io/library/x" AT},
+    {"of tag and digest the digest is recorded", "", "x:1" AT,
+	"localhost/x" AT " docker.io/library/x" AT},
+    {"the first digits of an ID may be a name", "", "cafe",
+	"localhost/cafe:latest docker.io/library/cafe:latest"},
+    {"a whole ID is none", FEW, HEX_A, ""},
+    {"a whole name means itself", FEW, "q.io/x", ""},
+    {"localhost is a registry", FEW, "localhost/x", ""},
+    {"no reference", FEW, "X", ""},
+    {"nothing", FEW, "", ""},
+};
+
+static void
+test_meanings(void **state)
+{
+	char text[LIMIT_MEANINGS_TEXT + 1];
+
+	for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
+		struct registries *r = read_files(meanings[i].file, NULL);
+		registries_meanings(r, span_str(meanings[i].name), text);
+		for (char *at = text; (at = strchr(at, '\n')); at++)
+			*at = at[1] ? ' ' : 0;
+		if (strcmp(text, meanings[i].means) != 0)
+			fail_msg("%s: %s", meanings[i].rule, text);
+		registries_unref(r);
+	}
+	assert_string_equal(registries_meanings(NULL, span_str("x"), text),
+	    "localhost/x:latest\ndocker.io/library/x:latest\n");
+}
+
+/* As many as there may be, each as long as it may be: all find room. */
+static void
+test_meanings_long(void **state)
+{
+	char text[LIMIT_MEANINGS_TEXT + 1], name[LIMIT_NAME + 1], host[300];
+	struct registries *r = registries_new();
+	struct span none = span_str("");
+	unsigned lines = 0;
+
+	assert_int_equal(registries_add(r, REGISTRY_FILE, 0, span_str("/f"), none), 0);
+	for (unsigned i = 0; i < LIMIT_SEARCH; i++) {
+		snprintf(host, sizeof(host), "h%02u-%s.%s.io", i, HEX_A, HEX_A);
+		assert_int_equal(
+		    registries_add(r, REGISTRY_SEARCH, 0, none, span_str(host)), 0);
+	}
+	snprintf(name, sizeof(name), "%s:%s%s", "x", HEX_A, HEX_A);
+	snprintf(host, sizeof(host), "q.io/%s/%s/%s", HEX_A, HEX_A, "y");
+	assert_int_equal(
+	    registries_add(r, REGISTRY_ALIAS, 0, span_str("x"), span_str(host)), 0);
+	registries_meanings(r, span_str(name), text);
+	for (const char *at = text; *at; at++)
+		lines += *at == '\n';
+	assert_int_equal(lines, LIMIT_MEANINGS);
+	registries_unref(r);
+}
+
 int
 main(void)
 {
@@ -525,6 +597,8 @@ main(void)
 	    cmocka_unit_test(test_short_rules),
 	    cmocka_unit_test(test_short_without),
 	    cmocka_unit_test(test_short_long),
+	    cmocka_unit_test(test_meanings),
+	    cmocka_unit_test(test_meanings_long),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

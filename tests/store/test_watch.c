@@ -646,6 +646,95 @@ test_own_changes(void **state)
 	quiet(w, 100);
 }
 
+/* ---- what is meant ---- */
+
+#define X "localhost/x:1\ndocker.io/library/x:1\n"
+#define Y "localhost/y:1\nq.io/y:1\n"
+#define Z "a.io/z:1\nb.io/z:1\n"
+
+static void
+change_ends(
+    struct world *w, const struct ipc_msg *change, enum err_class code, const char *part)
+{
+	struct ipc_msg m;
+	char text[2048];
+
+	tell(w, change);
+	do
+		assert_true(hear(&w->k, &w->frontend, &m, 2000));
+	while (m.type != MSG_done);
+	assert_true(span_to_str(m.done.text, text, sizeof(text)));
+	if (m.done.code != code || !strstr(text, part))
+		fail_msg("%u %s", (unsigned)m.done.code, text);
+}
+
+/* What changes something means one image; what takes a name away, one name. */
+static void
+test_short_names(void **state)
+{
+	struct world *w = *state;
+	const struct {
+		const char *ref, *meanings, *name, *name_meanings;
+		enum err_class code;
+		const char *part;
+	} untags[] = {
+	    {"x:1", X, "", "", ERR_USAGE,
+		"x:1 may be localhost/x:1 or docker.io/library/x:1, both in the store: "
+		"write the whole name"},
+	    {"z:1", Z, "z:1", Z, ERR_USAGE, "z:1 may be a.io/z:1 or b.io/z:1"},
+	    {"z:1", Z, "y:1", Y, ERR_NOT_FOUND, "has no name y:1"},
+	    {"z:1", Z, "b.io/z:1", "", ERR_OK, ""},
+	    {"z:1", Z, "z:1", Z, ERR_OK, ""},
+	    {"z:1", Z, "", "", ERR_NOT_FOUND, "no image z:1"},
+	};
+
+	EDIT(w, "images[0][\"names\"] = [\"localhost/x:1\", \"q.io/y:1\"]");
+	EDIT(w, "images[1][\"names\"] = [\"docker.io/library/x:1\"]");
+	EDIT(w, "images[2][\"names\"] = [\"a.io/z:1\", \"b.io/z:1\"]");
+	struct ipc_msg rm =
+	    IPC_MSG(remove, .ref = span_str("x:1"), .meanings = span_str(X), .force = 1);
+	change_ends(
+	    w, &rm, ERR_USAGE, "x:1 may be localhost/x:1 or docker.io/library/x:1");
+	rm = (struct ipc_msg)IPC_MSG(
+	    remove, .ref = span_str("z:1"), .meanings = span_str(Z));
+	change_ends(w, &rm, ERR_USAGE, "z:1 may be a.io/z:1 or b.io/z:1");
+	struct ipc_msg tag = IPC_MSG(tag, .ref = span_str("x:1"), .meanings = span_str(X),
+	    .name = span_str("q.io/n:1"));
+	change_ends(w, &tag, ERR_USAGE, "x:1 may be localhost/x:1");
+	rm = (struct ipc_msg)IPC_MSG(
+	    remove, .ref = span_str("y:1"), .meanings = span_str(Y));
+	change_ends(w, &rm, ERR_OK, "");
+	for (size_t i = 0; i < ARRAY_LEN(untags); i++) {
+		struct ipc_msg m = IPC_MSG(untag, .ref = span_str(untags[i].ref),
+		    .meanings = span_str(untags[i].meanings),
+		    .name = span_str(untags[i].name),
+		    .name_meanings = span_str(untags[i].name_meanings));
+		change_ends(w, &m, untags[i].code, untags[i].part);
+	}
+	sh(w->f, 0,
+	    "grep -q localhost/x:1 @D/G/overlay-images/images.json && "
+	    "grep -q docker.io/library/x:1 @D/G/overlay-images/images.json && "
+	    "! grep -q -e q.io/y -e z:1 @D/G/overlay-images/images.json");
+}
+
+/* As many as there may be; what follows is not believed. */
+static void
+test_many_meanings(void **state)
+{
+	struct world *w = *state;
+	char lines[LIMIT_MEANINGS_TEXT + 1] = "";
+	struct ipc_msg rm = IPC_MSG(remove, .ref = span_str("x:1"));
+
+	EDIT(w, "images[0][\"names\"] = [\"q.io/x:1\"]");
+	for (unsigned i = 0; i < LIMIT_MEANINGS; i++)
+		strcat(lines, "a.io/x:1\n");
+	strcat(lines, "q.io/x:1\n");
+	rm.remove.meanings = span_str(lines);
+	change_ends(w, &rm, ERR_NOT_FOUND, "no image x:1");
+	rm.remove.meanings = span_str(lines + sizeof("a.io/x:1\n") - 1);
+	change_ends(w, &rm, ERR_OK, "");
+}
+
 static void
 test_in_use(void **state)
 {
@@ -773,7 +862,8 @@ main(void)
 	    T(test_without_hint), T(test_token), T(test_broken_each),
 	    T(test_broken_is_logged_once), T(test_many_names), T(test_shared_name),
 	    T(test_damage), T(test_torn), T(test_no_locks), T(test_own_changes),
-	    T(test_in_use), T(test_described), T(test_again), T(test_check)};
+	    T(test_short_names), T(test_many_meanings), T(test_in_use), T(test_described),
+	    T(test_again), T(test_check)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,52 +24,6 @@ query_done(struct keeper *room, uint64_t req, enum err_class code, const char *t
 	port_send(&room->frontend, &m);
 }
 
-/* ---- which image? ---- */
-
-static struct record *
-find_normalised(struct view *v, const char *text)
-{
-	char name[REF_TEXT];
-	struct ref ref;
-
-	if (ref_parse(span_str(text), &ref, NULL) < 0)
-		return NULL;
-	ref_default_tag(&ref);
-	struct record *r =
-	    ref_print_record(&ref, name) ? view_find(v, span_str(name), NULL) : NULL;
-	return r;
-}
-
-/* As people write it. A whole ID is an ID; else a name comes before the first digits of
- * an ID, and docker.io before localhost, where podman puts what it builds. */
-static struct record *
-find_image(struct view *v, const char *text, struct err *e)
-{
-	char local[LIMIT_NAME + 16];
-	struct id_prefix id;
-
-	if (id_prefix_parse(span_str(text), &id) && id.n == ID_HEX)
-		return view_find(v, span_str(text), e);
-	struct record *r = find_normalised(v, text);
-	if (!r && strlen(text) < LIMIT_NAME && !ref_names_domain(span_str(text))) {
-		snprintf(local, sizeof(local), "localhost/%s", text);
-		r = find_normalised(v, local);
-	}
-	return r ? r : view_find(v, span_str(text), e);
-}
-
-/* The canonical name a person's text means; false when it is none. */
-static bool
-normalise(const char *text, char dst[LIMIT_NAME + 1], struct err *e)
-{
-	struct ref ref;
-
-	if (ref_parse(span_str(text), &ref, e) < 0)
-		return false;
-	ref_default_tag(&ref);
-	return ref_print_record(&ref, dst) != NULL;
-}
-
 /* ---- images, fsinfo ---- */
 
 void
@@ -192,6 +146,8 @@ query_reap(struct keeper *room)
 		*at = q->next;
 		helper_drop(&q->reader);
 		helper_drop(&q->judge.helper);
+		free(q->meanings);
+		free(q->name_meanings);
 		for (size_t i = 0; i < ARRAY_LEN(q->docs); i++)
 			fd_close(&q->docs[i]);
 		free(q);
@@ -206,14 +162,19 @@ queries_end(struct keeper *room, const char *why)
 }
 
 static struct query *
-query_new(struct keeper *room, uint64_t req, enum ipc_type type, struct span ref)
+query_new(struct keeper *room, uint64_t req, enum ipc_type type, struct span ref,
+    struct span meanings)
 {
 	unsigned n = 0;
 
 	for (struct query *q = room->queries; q; q = q->next)
 		n++;
 	struct query *q = n < QUERIES_MAX ? calloc(1, sizeof(*q)) : NULL;
-	if (!q || !span_to_str(ref, q->ref, sizeof(q->ref))) {
+	if (q)
+		q->meanings = span_strdup(meanings);
+	if (!q || !q->meanings || !span_to_str(ref, q->ref, sizeof(q->ref))) {
+		if (q)
+			free(q->meanings);
 		free(q);
 		query_done(room, req, ERR_INTERNAL, "too many requests wait already");
 		return NULL;
@@ -240,23 +201,6 @@ query_lock(struct query *q, unsigned want, void (*run)(struct job *))
 	q->job =
 	    (struct job){.want = want, .run = run, .failed = query_job_failed, .arg = q};
 	job_add(q->room, &q->job);
-}
-
-struct record *
-query_find(struct query *q, struct view *v)
-{
-	struct err e = {0};
-	struct record *r = NULL;
-
-	if (view_load(v, &q->room->store, &e) == 0)
-		r = find_image(v, q->ref, &e);
-	if (r && (!id_is(r->id) || !span_to_str(r->id, q->id, sizeof(q->id)))) {
-		err_set(&e, ERR_CONTENT, "the image's ID in the store is odd");
-		r = NULL;
-	}
-	if (!r)
-		query_end(q, e.code, e.text);
-	return r;
 }
 
 /* Who asked sees its own change in the lists from the answer on. */
@@ -293,23 +237,6 @@ count_names(const struct record *image)
 	while (json_next(&it, &v))
 		n++;
 	return n;
-}
-
-/* The name of the image that the text is, or "" when it names the image otherwise (an
- * ID). */
-static void
-meant_name(const struct record *image, const char *text, char dst[LIMIT_NAME + 1])
-{
-	char local[LIMIT_NAME + 16];
-
-	dst[0] = 0;
-	if (normalise(text, dst, NULL) && names_have(image->names, span_str(dst)))
-		return;
-	snprintf(local, sizeof(local), "localhost/%s", text);
-	if (!ref_names_domain(span_str(text)) && normalise(local, dst, NULL) &&
-	    names_have(image->names, span_str(dst)))
-		return;
-	dst[0] = 0;
 }
 
 /* The frontend alone knows who asks, and may be lying: what the configuration pins stays,
@@ -363,7 +290,7 @@ remove_run(struct job *j)
 	if (!image)
 		return;
 	size_t names = count_names(image);
-	meant_name(image, q->ref, name);
+	query_own_name(image, q->meant, name);
 	int r = query_refuse_pinned(q->room, image, names > 1 ? name : "", &e);
 	if (r == 0 && name[0] && names > 1)
 		r = store_untag(s, &q->room->hold, q->id, name, tell_removed, q, &e);
@@ -389,15 +316,23 @@ untag_run(struct job *j)
 	struct record *image = query_find(q, &v);
 	if (!image)
 		return;
-	if (q->name[0])
-		meant_name(image, q->name, name);
-	int r = q->name[0] && !name[0] ? err_set(&e, ERR_NOT_FOUND,
-					     "image %.12s has no name %s", q->id, q->name)
-				       : query_refuse_pinned(q->room, image, name, &e);
+	int r = query_untag_name(q, image, name, &e);
+	if (r == 0)
+		r = query_refuse_pinned(q->room, image, name, &e);
 	if (r == 0)
 		r = store_untag(
 		    &q->room->store, &q->room->hold, q->id, name, tell_removed, q, &e);
 	query_result(q, r, &e);
+}
+
+static void
+untag_begin(struct query *q, const struct msg_untag *m)
+{
+	q->name_meanings = span_strdup(m->name_meanings);
+	if (!q->name_meanings || !span_to_str(m->name, q->name, sizeof(q->name)))
+		query_end(q, ERR_USAGE, "the name is not a name");
+	else
+		query_lock(q, HOLD_NAMES, untag_run);
 }
 
 static void
@@ -449,7 +384,8 @@ tag_begin(struct query *q, struct span name)
 	struct err e = {0};
 	char text[LIMIT_NAME + 1];
 
-	if (!span_to_str(name, text, sizeof(text)) || !normalise(text, q->name, &e)) {
+	if (!span_to_str(name, text, sizeof(text)) ||
+	    !query_normalise(text, q->name, &e)) {
 		query_end(
 		    q, ERR_USAGE, e.text[0] ? e.text : "the new name is not a name");
 		return;
@@ -495,30 +431,31 @@ query_message(struct keeper *room, struct ipc_msg *m)
 	case MSG_inspect:
 		if (m->inspect.kind == RENDER_REMOTE)
 			return -1;
-		q = query_new(room, m->inspect.req, m->type, m->inspect.ref);
+		q = query_new(
+		    room, m->inspect.req, m->type, m->inspect.ref, m->inspect.meanings);
 		if (q) {
 			q->kind = (enum render_kind)m->inspect.kind;
 			inspect_begin(q);
 		}
 		return 0;
 	case MSG_remove:
-		q = query_new(room, m->remove.req, m->type, m->remove.ref);
+		q = query_new(
+		    room, m->remove.req, m->type, m->remove.ref, m->remove.meanings);
 		if (q) {
 			q->force = m->remove.force;
 			query_lock(q, HOLD_COMMIT, remove_run);
 		}
 		return 0;
 	case MSG_tag:
-		q = query_new(room, m->tag.req, m->type, m->tag.ref);
+		q = query_new(room, m->tag.req, m->type, m->tag.ref, m->tag.meanings);
 		if (q)
 			tag_begin(q, m->tag.name);
 		return 0;
 	case MSG_untag:
-		q = query_new(room, m->untag.req, m->type, m->untag.ref);
-		if (q && !span_to_str(m->untag.name, q->name, sizeof(q->name)))
-			query_end(q, ERR_USAGE, "the name is not a name");
-		else if (q)
-			query_lock(q, HOLD_NAMES, untag_run);
+		q = query_new(
+		    room, m->untag.req, m->type, m->untag.ref, m->untag.meanings);
+		if (q)
+			untag_begin(q, &m->untag);
 		return 0;
 	default:
 		return -1;
