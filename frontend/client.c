@@ -14,7 +14,8 @@
 void
 client_done(struct client *c, uint64_t req, enum err_class code, struct span text)
 {
-	struct ipc_msg m = IPC_MSG(cli_done, .req = req, .code = code, .text = text);
+	struct ipc_msg m = IPC_MSG(cli_done, .req = req,
+	    .code = code == ERR_BLOCKED ? ERR_POLICY : code, .text = text);
 
 	port_send(&c->port, &m);
 }

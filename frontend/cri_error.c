@@ -11,6 +11,7 @@ static const struct {
     {ERR_NOT_FOUND, GRPC_NOT_FOUND, ""},
     {ERR_IN_USE, GRPC_FAILED_PRECONDITION, ""},
     {ERR_POLICY, GRPC_UNKNOWN, "SignatureValidationFailed: "},
+    {ERR_BLOCKED, GRPC_UNKNOWN, ""},
     {ERR_AUTH, GRPC_UNAUTHENTICATED, ""},
     {ERR_NETWORK, GRPC_UNKNOWN, "RegistryUnavailable: "},
     {ERR_NO_SPACE, GRPC_RESOURCE_EXHAUSTED, ""},

@@ -11,7 +11,8 @@
  * kubelet knows two reasons of failed pulls by how the text begins
  * ("RegistryUnavailable", "SignatureValidationFailed"), and it sees the text alone only
  * when the code is UNKNOWN: with any other it puts the code in front. So the classes
- * ERR_NETWORK and ERR_POLICY are UNKNOWN with that beginning. */
+ * ERR_NETWORK and ERR_POLICY are UNKNOWN with that beginning. A blocked registry has
+ * nothing to do with signatures: as with CRI-O it is UNKNOWN, and the text is all. */
 enum grpc_code cri_error(enum err_class code, struct span text, char dst[CRI_ERROR_TEXT]);
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define OPERATIONS 32
-#define CLASSES 10
+#define CLASSES 11
 
 static const uint64_t duration_ms[] = {
     100, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 300000, 600000, 1800000};
@@ -43,6 +43,7 @@ static const struct {
     {ERR_NOT_FOUND, "NOT_FOUND", "not_found"},
     {ERR_IN_USE, "IN_USE", "in_use"},
     {ERR_POLICY, "POLICY", "policy"},
+    {ERR_BLOCKED, "BLOCKED", "blocked"},
     {ERR_AUTH, "UNAUTHORIZED", "auth"},
     {ERR_NETWORK, "CONNECTION", "network"},
     {ERR_NO_SPACE, "NO_SPACE", "no_space"},

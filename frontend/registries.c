@@ -394,7 +394,7 @@ endpoints_by_tables(const struct registries *r, const struct ref *ref,
 		return 1;
 	}
 	if (t->flags & REGISTRY_BLOCKED)
-		return err_set(e, ERR_POLICY,
+		return err_set(e, ERR_BLOCKED,
 		    "%s is blocked: %s has a [[registry]] with prefix \"%s\" and blocked "
 		    "= true",
 		    name, t->file, t->prefix);

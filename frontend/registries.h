@@ -62,7 +62,7 @@ char *endpoint_insecure_print(const struct endpoint *at, char *dst, size_t cap);
 
 /* The places of a name in the order to be tried: mirrors that take such names, then the
  * location itself. r NULL: none is configured. How many; negative with *e: blocked
- * (ERR_POLICY), or a location that makes no reference of the name (ERR_USAGE). ref has a
+ * (ERR_BLOCKED), or a location that makes no reference of the name (ERR_USAGE). ref has a
  * tag or a digest. */
 int registries_endpoints(const struct registries *r, const struct ref *ref,
     struct endpoint out[LIMIT_ENDPOINTS], struct err *e) MUST_CHECK;

@@ -22,6 +22,7 @@ class_errno(enum err_class code)
 	case ERR_IN_USE:
 		return -EBUSY;
 	case ERR_POLICY:
+	case ERR_BLOCKED:
 	case ERR_AUTH:
 		return -EACCES;
 	case ERR_NETWORK:

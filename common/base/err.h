@@ -19,6 +19,8 @@ enum err_class {
 	ERR_NO_SPACE = 6,
 	ERR_CONTENT = 7, /* damaged or hostile content */
 	ERR_DEADLINE = 8,
+	ERR_BLOCKED =
+	    9, /* by registries.conf; no exit code: commands are told ERR_POLICY */
 	ERR_USAGE = 64,
 	ERR_INTERNAL = 125,
 };

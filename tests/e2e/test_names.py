@@ -60,6 +60,9 @@ def blocked_and_broken(t):
     result = t.bulkhead(store, "pull", "example.test/tiny:1", config=t.config(**conf), expect=3)
     t.has(result.err, 'example.test/tiny:1 is blocked: %s has a [[registry]] with prefix '
           '"example.test" and blocked = true' % conf["registries_conf"])
+    # kubelet is told the same, and nothing of signatures: with UNKNOWN it shows the text as it is
+    code, text = refused(Daemon(t, **conf).client(), "example.test/tiny:1")
+    t.eq((code, text.partition(":1 is")[0]), ("UNKNOWN", "example.test/tiny"), text)
     for text, why in (("[[registry]]\n", "neither prefix nor location"), ("[[", "no TOML")):
         conf = registries(t, text)
         result = t.bulkhead(store, "pull", "example.test/tiny:1", config=t.config(**conf),

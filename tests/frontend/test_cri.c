@@ -563,6 +563,7 @@ static const struct {
 } ends[] = {
     {ERR_NOT_FOUND, GRPC_NOT_FOUND, "why"},
     {ERR_POLICY, GRPC_UNKNOWN, "SignatureValidationFailed: why"},
+    {ERR_BLOCKED, GRPC_UNKNOWN, "why"},
     {ERR_AUTH, GRPC_UNAUTHENTICATED, "why"},
     {ERR_NETWORK, GRPC_UNKNOWN, "RegistryUnavailable: why"},
     {ERR_NO_SPACE, GRPC_RESOURCE_EXHAUSTED, "why"},
