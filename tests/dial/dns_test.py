@@ -109,9 +109,7 @@ def answer(packet, tcp):
     return ident + struct.pack('!HHHHH', 0x8180, 1, len(records), 0, 0) + question + b''.join(records)
 
 
-def serve_udp(address):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.bind((address, 53))
+def serve_udp(s):
     while True:
         packet, peer = s.recvfrom(4096)
         reply = answer(packet, False)
@@ -154,32 +152,32 @@ def serve_tcp_one(c):
     c.close()
 
 
-def serve_tcp(address):
-    s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind((address, 53))
-    s.listen(16)
+def serve_tcp(s):
     while True:
         c, _ = s.accept()
         threading.Thread(target=serve_tcp_one, args=(c,), daemon=True).start()
 
 
-def serve_mute(address):
+def serve_mute(s):
     """Takes packets and connections and says nothing."""
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.bind((address, 53))
     while True:
         s.recvfrom(4096)
 
 
-def listen(family, address, port):
-    s = socket.socket(family)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind((address, port))
-    s.listen(16)
+def listen(s):
     while True:
         c, _ = s.accept()
         c.close()
+
+
+def udp(address):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((address, 53))
+    return s
+
+
+def tcp(address, port, family=socket.AF_INET):
+    return socket.create_server((address, port), family=family, backlog=16)
 
 
 class Net:
@@ -199,12 +197,11 @@ class Net:
                      'ip neigh add 10.9.9.2 lladdr 02:00:00:00:00:02 dev dead0 nud permanent',
                      'ip neigh add 10.9.9.3 lladdr 02:00:00:00:00:03 dev dead0 nud permanent'):
             subprocess.check_call(line.split())
-        for target, arg in ((serve_udp, ('127.0.0.53',)), (serve_tcp, ('127.0.0.53',)),
-                            (serve_mute, ('127.0.0.54',)), (serve_mute, ('127.0.0.55',)),
-                            (listen, (socket.AF_INET, '0.0.0.0', 5000)),
-                            (listen, (socket.AF_INET6, '::1', 5000))):
-            threading.Thread(target=target, args=arg, daemon=True).start()
-        time.sleep(0.2)
+        for target, s in ((serve_udp, udp('127.0.0.53')), (serve_tcp, tcp('127.0.0.53', 53)),
+                          (serve_mute, udp('127.0.0.54')), (serve_mute, udp('127.0.0.55')),
+                          (listen, tcp('0.0.0.0', 5000)),
+                          (listen, tcp('::1', 5000, socket.AF_INET6))):
+            threading.Thread(target=target, args=(s,), daemon=True).start()
 
     def write(self, file, text):
         with open(os.path.join(self.folder, file), 'w') as f:

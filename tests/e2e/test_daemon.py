@@ -7,7 +7,7 @@ import stat
 import sys
 import time
 
-from harness import mounts, test
+from harness import FIRST_IN_LINE, mounts, test
 from daemon import Daemon
 from test_cri_pull import until
 
@@ -474,7 +474,7 @@ def quick_start(t):
     priority, and the best of several. Idle, all rooms together take little."""
     times = []
     for _ in range(8):
-        daemon = Daemon(t, wrap=("chrt", "-f", "50"))
+        daemon = Daemon(t, wrap=FIRST_IN_LINE)
         times.append(daemon.ready_ms)
         pss = daemon.pss()
         daemon.stop()

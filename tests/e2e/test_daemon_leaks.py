@@ -138,8 +138,11 @@ def a_channel_that_is_lost(t):
     pidfd = os.pidfd_open(frontend)
     cut = 0
     for name in os.listdir("/proc/%d/fd" % frontend):
-        if not os.readlink("/proc/%d/fd/%s" % (frontend, name)).startswith("socket:"):
-            continue
+        try:
+            if not os.readlink("/proc/%d/fd/%s" % (frontend, name)).startswith("socket:"):
+                continue
+        except FileNotFoundError:
+            continue  # a file that it had open just then
         end = socket.socket(fileno=pidfd_getfd(pidfd, int(name)))
         control = name == str(CONTROL)
         if not control and end.type == socket.SOCK_SEQPACKET and not end.getsockopt(

@@ -4,6 +4,7 @@ Each test gets a Context. After each the runner demands that nothing is left: no
 mount, no staging directory. Everything happens in a mount namespace of the runner's own.
 """
 import argparse
+import contextlib
 import ctypes
 import fnmatch
 import importlib
@@ -24,6 +25,7 @@ from stores import Store
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 LIBC = ctypes.CDLL(None, use_errno=True)
+FIRST_IN_LINE = ("chrt", "-f", "50")
 CLONE_NEWNS, MS_REC, MS_PRIVATE, PR_SET_CHILD_SUBREAPER = 0x20000, 0x4000, 1 << 18, 36
 
 
@@ -225,6 +227,19 @@ class Context:
         self.cleanups.append(lambda: subprocess.run(["umount", "-l", "/etc"], check=True))
         for path, copy in kept.items():
             copy_of(copy, path)
+
+    @contextlib.contextmanager
+    def first_in_line(self):
+        """For what is timed: this process does not wait for others of the machine; those that it
+        starts do, but for `wrap=FIRST_IN_LINE`."""
+        def all_threads(policy, priority):
+            for thread in os.listdir("/proc/self/task"):
+                os.sched_setscheduler(int(thread), policy, os.sched_param(priority))
+        all_threads(os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, 50)
+        try:
+            yield
+        finally:
+            all_threads(os.SCHED_OTHER, 0)
 
     # programs
 
