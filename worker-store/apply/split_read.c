@@ -226,6 +226,7 @@ more(struct split_reader *r, struct err *err)
 	if (r->n == r->cap) {
 		if (r->cap >= LIMIT_TAR_SPLIT_LINE)
 			return damaged(err, "a line is longer than any can be");
+		assert(r->cap);
 		uint8_t *p = realloc(r->buf, 2 * r->cap);
 		if (!p)
 			return err_errno(err, ENOMEM, "reading a tar-split file");

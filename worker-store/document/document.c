@@ -155,13 +155,14 @@ static int
 parse_top(const struct document_request *req, const struct jv *root,
     struct document_answer *out, struct err *e)
 {
-	const struct media *type;
+	const struct media *type = NULL;
 
 	int r = jv_check_case(root, top_keys, "document", e);
 	if (!r)
 		r = document_type(root, req->media_type, &type, e);
 	if (r)
 		return r;
+	assert(type);
 	if (type->kind == MEDIA_MANIFEST) {
 		out->is = DOCUMENT_IS_MANIFEST;
 		return manifest_parse(root, type, &out->manifest, e);

@@ -96,6 +96,7 @@ store_untag(struct store *s, const struct hold *h, const char *id, const char *n
 		r = find_id(&images, s, id, &image, e);
 	if (r < 0)
 		return r;
+	assert(old && image);
 	if (name[0] && !names_have(image->names, span_str(name)))
 		return err_set(e, ERR_NOT_FOUND, "image %.12s has no name %s", id,
 		    span_escape(span_str(name), shown, sizeof(shown)));
