@@ -30,9 +30,10 @@ class Served(Campaign):
         return self.node.process.pid
 
     def kill(self, pid):
-        super().kill(pid)
+        there = super().kill(pid)
         if pid == self.node.process.pid:
             self.node.process.wait(20)
+        return there
 
     def settle(self, store, label):
         """A killed supervisor's place is taken by another one."""

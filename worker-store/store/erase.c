@@ -2,7 +2,8 @@
 
 #include "common/base/fd.h"
 
-#define AGAIN_MS 30000
+#define AGAIN_MS 1000 /* doubled each time, up to ... */
+#define AGAIN_MS_MAX 30000
 
 static void
 erase_ask(struct helper *h)
@@ -30,6 +31,18 @@ erase_message(struct helper *h, struct ipc_msg *m)
 }
 
 static void
+erase_later(struct keeper *room)
+{
+	struct erase *x = &room->erase;
+	unsigned next = 2 * x->delay_ms;
+
+	if (room->stopping)
+		return;
+	x->delay_ms = !next ? AGAIN_MS : next < AGAIN_MS_MAX ? next : AGAIN_MS_MAX;
+	loop_timer_set(&room->loop, &x->again, x->delay_ms);
+}
+
+static void
 erase_done(struct keeper *room, bool good)
 {
 	struct erase *x = &room->erase;
@@ -39,9 +52,10 @@ erase_done(struct keeper *room, bool good)
 	if (good) {
 		store_trash_gone(&room->store, x->name);
 		x->name[0] = 0;
+		x->delay_ms = 0;
 		erase_kick(room);
-	} else if (!room->stopping) {
-		loop_timer_set(&room->loop, &x->again, AGAIN_MS);
+	} else {
+		erase_later(room);
 	}
 	space_retry(room);
 	room_stop_check(room);
@@ -86,6 +100,7 @@ erase_kick(struct keeper *room)
 	x->dir = store_trash_take(&room->store, x->name, &e);
 	if (x->dir < 0) {
 		room_log(room, LOG_WARNING, "%s", e.text);
+		erase_later(room);
 		return;
 	}
 	x->busy = true;

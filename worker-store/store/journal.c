@@ -74,8 +74,8 @@ settle_image(struct settling *t, const char *id)
 		return settle_items(t->s, image, id);
 	}
 	t->out->images += dir_has(t->s->images, id) == 1;
-	summary_remove(t->s, id);
-	return trash_put(t->s, t->s->images, id);
+	int r = summary_remove(t->s, id);
+	return r < 0 ? r : trash_put(t->s, t->s->images, id);
 }
 
 static int

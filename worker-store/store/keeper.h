@@ -37,7 +37,8 @@ struct helper {
 		      */
 	bool opened; /* its channel was, so it may have read something */
 	bool failed;
-	bool late;		 /* ended because it did not in time */
+	bool broke; /* said what it may not, or died as nobody's kill ends it */
+	bool late;  /* ended because it did not in time */
 	struct loop_timer limit; /* of a document or verdict room */
 	void *arg;
 };
@@ -76,7 +77,8 @@ void job_timer_fired(struct loop_timer *t);
 struct erase {
 	struct helper helper;
 	struct loop_timer again;
-	char name[16]; /* of the directory in staging */
+	unsigned delay_ms; /* of `again`; 0 = it did not fail the last time */
+	char name[16];	   /* of the directory in staging */
 	int dir;
 	bool busy, erased;
 };

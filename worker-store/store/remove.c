@@ -244,12 +244,11 @@ store_remove_image(struct store *s, const struct hold *h, const char *id, remove
 		r = remove_layers(&m);
 	FAILPOINT(LAYERS_UNRECORDED);
 	if (r == 0) {
-		summary_remove(s, id);
 		fn(arg, true, id);
 		if (disk_sync(s->overlay) < 0 || disk_sync(s->layers) < 0)
 			r = err_errno(e, errno, "cannot sync the store");
 	}
-	journal_end(s, h, r == 0);
+	journal_end(s, h, r == 0 && summary_remove(s, id) == 0);
 	FAILPOINT(REMOVAL_DONE);
 	return r;
 }

@@ -175,13 +175,15 @@ summary_write(struct store *s, const char *id, const struct summary *x, struct e
 	return 0;
 }
 
-void
+int
 summary_remove(const struct store *s, const char *id)
 {
 	char path[sizeof(DIR_NAME) + ID_HEX + 1];
 
-	if (summary_path(span_str(id), path) && unlinkat(s->own, path, 0) < 0)
-		return; /* the sweep looks again */
+	if (!summary_path(span_str(id), path) || unlinkat(s->own, path, 0) == 0 ||
+	    errno == ENOENT)
+		return 0;
+	return -errno;
 }
 
 void

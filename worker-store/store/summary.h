@@ -39,7 +39,8 @@ int summary_load(
 int summary_write(
     struct store *s, const char *id, const struct summary *x, struct err *e) MUST_CHECK;
 
-void summary_remove(const struct store *s, const char *id);
+/* 0, also when there is none; -errno. */
+int summary_remove(const struct store *s, const char *id) MUST_CHECK;
 
 /* Removes those of images that the view does not have. */
 void summary_sweep(const struct store *s, struct view *v);
