@@ -203,9 +203,11 @@ print_one(struct jw *w, struct table *t, const struct finding *x)
 	jw_end(w, '}');
 }
 
-/* later: what a second look found, after pulls; or NULL. */
+/* later: what a second look found, after pulls; or NULL. It is a quick one: what only a
+ * deep one can find, and no pull was asked to put right, stays true. *left: so many. */
 static int
-print(struct command *c, struct findings *first, const struct findings *later)
+print(
+    struct command *c, struct findings *first, const struct findings *later, size_t *left)
 {
 	static const char *const names[] = {"ID", "STATE", "FINDING"};
 	CLEANUP(jw_free) struct jw w = {0};
@@ -218,12 +220,13 @@ print(struct command *c, struct findings *first, const struct findings *later)
 	jw_array(&w);
 	for (size_t i = 0; i < first->n; i++) {
 		struct finding *x = &first->v[i];
-		if (later && x->state == CHECK_WANTED && !found_again(later, x->id))
+		bool again = later && found_again(later, x->id);
+		if (later && x->state == CHECK_WANTED && !again)
 			x->state = FETCHED;
-		if (later && x->state != FETCHED && x->state != CHECK_MENDED &&
-		    x->state != CHECK_REMOVED)
+		if (again && x->state != CHECK_MENDED && x->state != CHECK_REMOVED)
 			continue;
 		print_one(&w, &t, x);
+		*left += x->state == CHECK_DAMAGED;
 		n++;
 	}
 	for (size_t i = 0; later && i < later->n; i++)
@@ -246,7 +249,13 @@ refetch(struct command *c, struct findings *first)
 	}
 	int r = ask(&later, false, CHECK_REPAIR, &e);
 	int code = command_failed(c, r, &e, 0);
-	int printed = print(c, first, &later);
+	size_t left = 0;
+	int printed = print(c, first, &later, &left);
+	if (code == 0 && left) {
+		err_set(&e, ERR_CONTENT, "%zu finding%s could not be put right", left,
+		    left == 1 ? "" : "s");
+		code = command_failed(c, -1, &e, 0);
+	}
 	return code ? code : printed;
 }
 
@@ -267,6 +276,7 @@ command_check_store(struct command *c)
 			return refetch(c, &first);
 	}
 	int code = command_failed(c, r, &e, 0);
-	int printed = print(c, &first, NULL);
+	size_t left = 0;
+	int printed = print(c, &first, NULL, &left);
 	return code ? code : printed;
 }

@@ -11,8 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define STATUS_VIOLATED 2
-
 void
 fetch_info_free(struct fetch_info *f)
 {
@@ -250,9 +248,9 @@ room_ended(struct loop_source *source, uint32_t events)
 	if (rc < 0)
 		supervisor_log(
 		    s, 3, "%s: cannot be reaped: %s", r->profile->name, strerror(-rc));
-	/* One that answered, broke the rules and ended before it could be killed. */
-	if (r->violated && status == 0)
-		status = STATUS_VIOLATED;
+	/* It may have ended before it could be killed, even well. */
+	if (r->violated)
+		status = STATUS_PROTOCOL;
 	FAILPOINT(ROOM_REAPED);
 	room_gone(r, status);
 	FAILPOINT(ROOM_GONE);

@@ -165,6 +165,10 @@
 #define LIMIT_DOCUMENT_SECONDS 10      /* CPU seconds of a document room */
 /* From asking for a document or verdict room until it has answered and gone. */
 #define LIMIT_ANSWER_SECONDS 60
+/* A layer that is verified must move LIMIT_VERIFY_BYTES in any such span, or an eighth of
+ * what its rate allows: its rooms run when nobody else does. */
+#define LIMIT_VERIFY_SECONDS 300
+#define LIMIT_VERIFY_BYTES MiB(8)
 /* From asking for a document until it is in the store. */
 #define LIMIT_ARRIVAL_SECONDS \
 	(LIMIT_RETRY_SECONDS + LIMIT_SLOW_SECONDS + 2 * LIMIT_FIRST_BYTE_SECONDS)

@@ -4,6 +4,9 @@
 
 /* NONE: nothing is synced; a power loss may damage the store. */
 enum durability { DURABILITY_FULL = 0, DURABILITY_NONE = 1 };
+/* gone.status of a room that broke the protocol, however it ended then, and of one that
+ * says so of another. */
+enum { STATUS_PROTOCOL = 2 };
 enum apply_mode { APPLY_UNTAR = 0, APPLY_CHECK = 1, APPLY_ERASE = 2, APPLY_VERIFY = 3 };
 enum fetch_scheme { SCHEME_HTTP = 0, SCHEME_HTTPS = 1 };
 enum fetch_auth { AUTH_NONE = 0, AUTH_FILES = 1, AUTH_GIVEN = 2 };

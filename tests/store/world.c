@@ -1,5 +1,7 @@
 #include "tests/store/world.h"
 
+#include "worker-store/store/check.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -100,6 +102,7 @@ world_teardown(void **state)
 	pulls_end(k, "over");
 	pulls_reap(k);
 	query_reap(k);
+	checks_end(k);
 	watch_end(k);
 	port_release(&k->control);
 	port_release(&k->frontend);

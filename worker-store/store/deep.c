@@ -1,9 +1,11 @@
 #include "worker-store/store/deep.h"
 
+#include "common/ipc/ring.h"
 #include "worker-store/store/dir.h"
 #include "worker-store/store/pull.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -56,6 +58,7 @@ deep_end(struct deep *d)
 	struct ipc_msg end = IPC_MSG(end, .pull = d->pull);
 	d->busy = false;
 	loop_timer_clear(&d->room->loop, &d->soon);
+	loop_timer_clear(&d->room->loop, &d->span);
 	helper_drop(&d->hash);
 	helper_drop(&d->apply);
 	fd_close(&d->diff);
@@ -68,17 +71,19 @@ static void
 finish(struct deep *d)
 {
 	struct err why = d->why;
-	bool same = d->hashed && d->verified && d->fits;
+	enum deep_verdict v = DEEP_UNKNOWN;
 
 	deep_end(d);
-	if (same)
-		d->done(d, DEEP_SAME, "");
+	if (d->broken)
+		v = DEEP_BROKEN;
+	else if (d->hashed && d->verified && d->fits)
+		v = DEEP_SAME;
 	else if (why.code == ERR_CONTENT || (d->hashed && !d->fits))
-		d->done(d, DEEP_UNLIKE,
-		    why.code == ERR_CONTENT ? why.text
-					    : "they are other bytes than it was made of");
+		v = DEEP_UNLIKE;
+	if (v == DEEP_UNLIKE && why.code != ERR_CONTENT)
+		d->done(d, v, "they are other bytes than it was made of");
 	else
-		d->done(d, DEEP_UNKNOWN, why.text[0] ? why.text : "no reason was given");
+		d->done(d, v, why.text[0] ? why.text : "no reason was given");
 }
 
 static void
@@ -108,10 +113,20 @@ part_gone(struct helper *h)
 static void
 note(struct deep *d, enum err_class code, const char *text)
 {
-	if (d->why.code == ERR_CONTENT || (d->why.code && code != ERR_CONTENT))
+	if (d->broken || d->why.code == ERR_CONTENT ||
+	    (d->why.code && code != ERR_CONTENT))
 		return;
 	d->why = (struct err){0};
 	err_set(&d->why, code, "%s", text);
+}
+
+/* Whatever was said before does not count any more. */
+static void
+note_broken(struct deep *d, const char *text)
+{
+	d->why = (struct err){0};
+	note(d, ERR_INTERNAL, text);
+	d->broken = true;
 }
 
 static void
@@ -119,7 +134,14 @@ room_failed(struct helper *h, const char *text)
 {
 	struct deep *d = h->arg;
 
+	if (h->broke && !d->broken)
+		note_broken(d, text);
 	note(d, ERR_INTERNAL, text);
+	if (h == &d->apply)
+		d->verified = false;
+	/* It is killed, and its end will not be told. */
+	if (h->alive)
+		loop_timer_set(&d->room->loop, &d->soon, 0);
 	/* One that never came would be waited for. The other way round the applier ends
 	 * by itself, and what it has to say is worth hearing. */
 	if (h == &d->apply && d->hash.alive)
@@ -128,26 +150,78 @@ room_failed(struct helper *h, const char *text)
 }
 
 static void
-take_failure(struct deep *d, uint64_t code, struct span text)
+apply_gone(struct helper *h)
 {
-	char why[1024];
+	struct deep *d = h->arg;
 
-	note(d, code == ERR_CONTENT ? ERR_CONTENT : ERR_INTERNAL,
-	    span_escape(text, why, sizeof(why)));
+	if (!d->answered)
+		note_broken(d, "the apply room ended without an answer");
+	part_gone(h);
 }
+
+/* ---- its time ---- */
+
+static uint64_t
+span_bytes(const struct deep *d)
+{
+	uint64_t slow = d->room->check_rate / 8 * LIMIT_VERIFY_SECONDS;
+
+	return slow && slow < LIMIT_VERIFY_BYTES ? slow : LIMIT_VERIFY_BYTES;
+}
+
+/* The rate may leave whole slots of the ring behind it. */
+static void
+span_begin(struct deep *d)
+{
+	struct keeper *room = d->room;
+	uint64_t ms = room->answer_ms ? room->answer_ms : LIMIT_VERIFY_SECONDS * 1000;
+
+	if (room->check_rate)
+		ms += 2000 * RING_TAR.slot_size / room->check_rate;
+	d->seen = d->bytes;
+	loop_timer_set(&room->loop, &d->span, (unsigned)(ms < INT_MAX ? ms : INT_MAX));
+}
+
+/* A room that is slower than any machine, or says nothing, would be waited for for ever.
+ */
+static void
+span_fired(struct loop_timer *t)
+{
+	struct deep *d = t->arg;
+	char text[160];
+
+	if (d->bytes - d->seen >= span_bytes(d)) {
+		span_begin(d);
+		return;
+	}
+	snprintf(text, sizeof(text), "only %llu bytes of it came within %d s",
+	    (unsigned long long)(d->bytes - d->seen), LIMIT_VERIFY_SECONDS);
+	note_broken(d, text);
+	finish(d);
+}
+
+/* ---- what the rooms say ---- */
 
 static int
 apply_message(struct helper *h, struct ipc_msg *m)
 {
 	struct deep *d = h->arg;
+	char why[1024];
 
-	if (m->type == MSG_verified && !d->verified)
-		d->verified = true;
-	else if (m->type == MSG_apply_failed)
-		take_failure(d, m->apply_failed.code, m->apply_failed.text);
-	else
+	if (d->answered)
 		return -1;
-	return 0;
+	d->answered = true;
+	switch (m->type) {
+	case MSG_verified:
+		d->verified = true;
+		return 0;
+	case MSG_apply_failed:
+		note(d, m->apply_failed.code == ERR_CONTENT ? ERR_CONTENT : ERR_INTERNAL,
+		    span_escape(m->apply_failed.text, why, sizeof(why)));
+		return 0;
+	default:
+		return -1;
+	}
 }
 
 static void
@@ -168,7 +242,8 @@ hash_message(struct helper *h, struct ipc_msg *m)
 
 	switch (m->type) {
 	case MSG_hash_progress:
-		d->moved(d, m->hash_progress.uncompressed);
+		d->bytes = m->hash_progress.uncompressed;
+		d->moved(d, d->bytes);
 		return 0;
 	case MSG_hashed:
 		if (d->hashed)
@@ -178,8 +253,10 @@ hash_message(struct helper *h, struct ipc_msg *m)
 			  memcmp(m->hashed.digest, d->diff_id, sizeof(d->diff_id)) == 0;
 		return 0;
 	case MSG_hash_failed:
-		/* Of an applier, or more bytes than recorded: the applier says it better.
-		 */
+		/* Of an applier that went away, which says it better itself. */
+		if (m->hash_failed.code == ERR_CONTENT && !d->broken)
+			note_broken(d, "the apply room put more together than was ever "
+				       "in the layer");
 		note(d, ERR_INTERNAL, "the hash room gave up");
 		return 0;
 	default:
@@ -191,7 +268,7 @@ static void
 hash_ask(struct helper *h)
 {
 	static const struct helper_ops ops = {
-	    apply_ask, apply_message, part_gone, room_failed};
+	    apply_ask, apply_message, apply_gone, room_failed};
 	struct deep *d = h->arg;
 	struct ipc_msg m = IPC_MSG(
 	    hash_layer, .size = d->size, .max_bytes = d->size, .discard = 1, .again = 1);
@@ -222,9 +299,12 @@ deep_begin(struct deep *d, struct span id, const uint8_t diff_id[DIGEST_BYTES],
 	memcpy(d->diff_id, diff_id, sizeof(d->diff_id));
 	d->inode = inode_of(d->diff);
 	d->soon = (struct loop_timer){.fired = soon_fired, .arg = d};
+	d->span = (struct loop_timer){.fired = span_fired, .arg = d};
 	d->hash.arg = d;
-	if (d->inode && d->split >= 0)
+	if (d->inode && d->split >= 0) {
+		span_begin(d);
 		helper_want_rehash(room, &d->hash, d->pull, room_token(room), &ops);
-	else
+	} else {
 		loop_timer_set(&room->loop, &d->soon, 0);
+	}
 }

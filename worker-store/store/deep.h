@@ -1,5 +1,7 @@
 /* Whether tree and tar-split of one layer still give the bytes that its DiffID names: an
- * apply room puts them together, a hash room that parses nothing hashes them. */
+ * apply room puts them together, a hash room that parses nothing hashes them. The apply
+ * room reads what the layer's maker wrote, and may be owned by it: it can have its own
+ * layer found damaged, and never damaged bytes found whole. */
 #ifndef BULKHEAD_STORE_DEEP_H
 #define BULKHEAD_STORE_DEEP_H
 
@@ -9,6 +11,7 @@ enum deep_verdict {
 	DEEP_SAME,
 	DEEP_UNLIKE,  /* why */
 	DEEP_UNKNOWN, /* it could not be found out: why */
+	DEEP_BROKEN,  /* likewise, because a room did not do as it has to, or nothing */
 	DEEP_NOTHING, /* tree or tar-split are not there at all, as a quick check tells */
 };
 
@@ -22,12 +25,13 @@ struct deep {
 	struct keeper *room;
 	/* private */
 	struct helper hash, apply;
-	struct loop_timer soon;
+	struct loop_timer soon, span;
 	uint64_t pull, size;
+	uint64_t bytes, seen; /* of them hashed by now, and when the span began */
 	uint8_t diff_id[DIGEST_BYTES];
 	int diff, split;
 	uint64_t inode;
-	bool busy, hashed, verified, fits;
+	bool busy, hashed, fits, answered, verified, broken;
 	struct err why;
 };
 

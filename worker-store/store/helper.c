@@ -1,5 +1,6 @@
 #include "worker-store/store/keeper.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 static void
@@ -40,6 +41,7 @@ helper_broke(struct helper *h, const char *why)
 
 	snprintf(text, sizeof(text), "the %s room broke the protocol: %s",
 	    room_name(h->kind), why);
+	h->broke = true;
 	helper_kill(h);
 	helper_fail(h, text);
 }
@@ -254,6 +256,8 @@ helper_gone(struct keeper *room, const struct msg_gone *g)
 			h->ops->gone(h);
 		return true;
 	}
+	h->broke |= g->status == STATUS_PROTOCOL ||
+		    (g->status > 256 && g->status != 256 + SIGKILL);
 	snprintf(text, sizeof(text), "the %s room ended with %s %u", room_name(h->kind),
 	    g->status >= 256 ? "signal" : "status", (unsigned)g->status & 255);
 	helper_fail(h, text);

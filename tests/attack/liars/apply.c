@@ -1,4 +1,4 @@
-/* An applier that its layer has taken over, in each of the three modes. It may make of
+/* An applier that its layer has taken over, in each of its modes. It may make of
  * its own tree what it likes as long as that tree and its tar-split agree; it reaches
  * nothing else. The tests' layer has a file opt/liar; "/" is the layer. */
 #include "tests/attack/liars/liar.h"
@@ -6,6 +6,7 @@
 #include "worker-store/apply/apply.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,10 @@ int __wrap_apply_untar(int, int, const struct apply_source *, const struct apply
     struct apply_result *, struct err *);
 int __real_apply_remove(int, uint64_t *, struct err *);
 int __wrap_apply_remove(int, uint64_t *, struct err *);
+int __real_apply_verify(int, int, const struct apply_sink *, const struct apply_limits *,
+    struct apply_result *, struct err *);
+int __wrap_apply_verify(int, int, const struct apply_sink *, const struct apply_limits *,
+    struct apply_result *, struct err *);
 
 /* ---- what it says ---- */
 
@@ -202,6 +207,99 @@ __wrap_apply_remove(int root, uint64_t *removed, struct err *err)
 	return 0;
 }
 
+/* ---- of a layer that is there ---- */
+
+/* Whether this room has the layer that took it over; of others it is an honest one. */
+static bool
+is_owned(void)
+{
+	return open("/" TARGET, O_RDONLY | O_CLOEXEC) >= 0;
+}
+
+static bool
+verified_twice(struct chan *c, struct ipc_msg *m)
+{
+	return !is_owned() || liar_twice(c, m);
+}
+
+static bool
+verified_then_crash(struct chan *c, struct ipc_msg *m)
+{
+	return !is_owned() || liar_then_crash(c, m);
+}
+
+static bool
+verified_then_damaged(struct chan *c, struct ipc_msg *m)
+{
+	struct ipc_msg lie = IPC_MSG(
+	    apply_failed, .code = ERR_CONTENT, .text = span_str("on second thoughts"));
+
+	if (is_owned()) {
+		liar_say(c, m);
+		*m = lie;
+	}
+	return true;
+}
+
+static bool
+verified_silent(struct chan *c, struct ipc_msg *m)
+{
+	return !is_owned();
+}
+
+static bool
+verified_elsewise(struct chan *c, struct ipc_msg *m)
+{
+	return !is_owned() ||
+	       (liar_is("verify-checked") ? checked_instead(c, m) : opaque_early(c, m));
+}
+
+static bool
+verified_garbage(struct chan *c, struct ipc_msg *m)
+{
+	if (is_owned())
+		liar_say_raw(c, "\xff\xff garbage", 10, NULL, 0);
+	return true;
+}
+
+static bool
+verified_wants_rooms(struct chan *c, struct ipc_msg *m)
+{
+	return !is_owned() || wants_rooms(c, m);
+}
+
+static int
+put_zeros(const struct apply_sink *sink, uint64_t n)
+{
+	static const uint8_t zeros[4096];
+	int r = 0;
+
+	for (; r == 0 && n > 0; n -= n < sizeof(zeros) ? n : sizeof(zeros))
+		r = sink->put(sink->arg, zeros, n < sizeof(zeros) ? n : sizeof(zeros));
+	return r;
+}
+
+/* What it is said to have is what an honest one would find in it. */
+int
+__wrap_apply_verify(int root, int split, const struct apply_sink *sink,
+    const struct apply_limits *limits, struct apply_result *result, struct err *err)
+{
+	if (!is_owned())
+		return __real_apply_verify(root, split, sink, limits, result, err);
+	if (liar_is("verify-damaged"))
+		return err_set(err, ERR_CONTENT, "\x1b[2J all of it is\ndamaged");
+	*result = (struct apply_result){.bytes = limits->bytes};
+	if (liar_is("verify-zeros"))
+		return put_zeros(sink, limits->bytes);
+	if (liar_is("verify-more"))
+		return put_zeros(sink, UINT64_MAX);
+	if (liar_is("verify-nothing"))
+		return 0;
+	while (liar_is("verify-silent"))
+		(void)!poll(NULL, 0, -1); /* a call that the room may make */
+	return __real_apply_verify(root, split, sink, limits, result, err);
+}
+
 const struct lie liar_lies[] = {
     {"more-bytes", MSG_applied, more_bytes},
     {"nothing-said", MSG_applied, liar_silent},
@@ -231,6 +329,19 @@ const struct lie liar_lies[] = {
     {"side-garbage", 0, NULL},
     {"side-again", 0, NULL},
     {"nothing-removed", 0, NULL},
+    {"verify-zeros", 0, NULL},
+    {"verify-nothing", 0, NULL},
+    {"verify-damaged", 0, NULL},
+    {"verify-more", 0, NULL},
+    {"verify-silent", 0, NULL},
+    {"verify-twice", MSG_verified, verified_twice},
+    {"verify-then-crash", MSG_verified, verified_then_crash},
+    {"verify-then-damaged", MSG_verified, verified_then_damaged},
+    {"verify-unanswered", MSG_verified, verified_silent},
+    {"verify-checked", MSG_verified, verified_elsewise},
+    {"verify-opaque", MSG_verified, verified_elsewise},
+    {"verify-garbage", MSG_verified, verified_garbage},
+    {"verify-wants-rooms", MSG_verified, verified_wants_rooms},
     {0},
 };
 
