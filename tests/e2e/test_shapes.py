@@ -8,8 +8,10 @@ from harness import test
 from daemon import Daemon
 from cri import ended
 from test_cri import plain
+from test_cri_pull import until
 import fronts
 import mkimage
+import real
 import registry
 from tarmake import Tar
 
@@ -249,3 +251,79 @@ def a_hundred_pulls_at_once(t):
     t.eq(daemon.store.strays(), [], "strays")
     daemon.nothing_left()
     daemon.stop()
+
+
+# Mirrors -------------------------------------------------------------------------------------
+
+
+def another(t, name, **options):
+    server = real.Real("%s/%s" % (t.folder, name), **options)
+    t.cleanups.append(server.stop)
+    return server
+
+
+class Mirrored:
+    """The session's registry with another one before it. pull() tells what each of them answered to
+    bulkhead: {what: status}."""
+
+    def __init__(self, t, mirror, kept=False):
+        self.t, self.upstream, self.mirror, self.kept = t, t.real(), mirror, kept
+        self.config = t.config(registries_conf=t.write(
+            "registries.conf", '[[registry]]\nlocation = "%s"\n[[registry.mirror]]\n'
+            'location = "%s"\n' % (self.upstream.host, mirror.host)))
+
+    def pull(self, image, ref):
+        servers = self.mirror, self.upstream
+        marks, store = [os.path.getsize(s.log) for s in servers], self.t.store()
+        self.t.bulkhead(store, "pull", "-q", ref, config=self.config)
+        self.t.eq([i["id"] for i in store.images()], [image.id], "the image")
+        return [{what: status for what, status, agent in s.served_since(
+            m, self.kept and s == self.upstream) if "bulkhead" in agent}
+            for s, m in zip(servers, marks)]
+
+
+@test
+def what_a_real_mirror_lacks(t):
+    """The image, one blob, everything: the registry itself gives just that."""
+    place = Mirrored(t, another(t, "mirror"))
+    image, name = plain("shapes-mirror"), "shapes/mirror"
+    ref = place.upstream.push(image, name)
+    blobs = {"blobs/" + b.digest for b in image.blobs()} - {"blobs/" + image.manifest.digest}
+    lost = image.layers[0].blob.digest
+    had, gave = place.pull(image, ref)
+    t.eq(had, {"manifests/latest": 404}, "asked of a mirror that lacks it")
+    t.eq(gave, dict.fromkeys(blobs | {"manifests/latest"}, 200), "had from the registry")
+    place.mirror.push(image, name)
+    had, gave = place.pull(image, ref)
+    t.eq((set(had.values()), gave), ({200}, {}), "a mirror that has all")
+    place.mirror.lose(name, lost)
+    had, gave = place.pull(image, ref)
+    t.eq({w: s for w, s in had.items() if s != 200}, {"blobs/" + lost: 404}, "what it lacks")
+    t.eq(set(had), blobs | {"manifests/latest"}, "asked of the mirror")
+    t.eq(gave, {"blobs/" + lost: 200}, "had from the registry")
+    place.mirror.stop()
+    had, gave = place.pull(image, ref)
+    t.eq((had, set(gave)), ({}, blobs | {"manifests/latest"}), "a mirror that is gone")
+
+
+@test
+def a_pull_through_cache(t):
+    """It fetches by itself what it lacks; without it the registry is asked."""
+    upstream = t.real()
+    image = plain("shapes-cache")
+    ref = upstream.push(image, "shapes/cache")
+    place = Mirrored(t, another(t, "cache", caches=upstream), kept=True)
+    mark, blobs = os.path.getsize(upstream.log), {b.digest for b in image.blobs()}
+
+    def asked():
+        """Of the registry, by the cache."""
+        return {w.split("/")[1] for w, _, agent in upstream.served_since(mark, True)
+                if "bulkhead" not in agent}
+
+    for what in ("an empty cache", "a full one"):
+        had, gave = place.pull(image, ref)
+        t.eq((set(had.values()), gave), ({200}, {}), what)
+        until(t, "the cache's requests", lambda: asked() >= blobs - {image.manifest.digest})
+    place.mirror.stop()
+    had, gave = place.pull(image, ref)
+    t.eq((had, set(gave.values())), ({}, {200}), "without the cache")

@@ -25,10 +25,13 @@ def bcrypt(password):
 
 
 class Real:
-    """Debian's docker-registry on a free loopback port; everything below `folder`."""
+    """Debian's docker-registry on a free loopback port; everything below `folder`. caches: the
+    registry of which it is a pull-through cache."""
 
-    def __init__(self, folder, user=None, password=None, address="127.0.0.1"):
+    def __init__(self, folder, user=None, password=None, address="127.0.0.1", caches=None):
         self.folder, self.address, self.tls, self.login = folder, address, "", ""
+        if caches:
+            self.login = "proxy:\n  remoteurl: http://%s\n" % caches.host
         os.makedirs(folder, exist_ok=True)
         self.auth = basic(user, password) if user else None
         self.log = os.path.join(folder, "log")
@@ -98,6 +101,18 @@ class Real:
     def since(self, mark):
         all_answered([self.port])
         return self.text(mark)
+
+    def lose(self, name, digest):
+        """It has that blob no more."""
+        os.unlink("%s/data/docker/registry/v2/repositories/%s/_layers/sha256/%s/link" % (
+            self.folder, name, digest.split(":")[1]))
+
+    def served_since(self, mark, kept=False):
+        """What was asked for, by whom: (what, status, agent) of each GET. kept: somebody keeps
+        connections to it."""
+        return [(what, int(status), agent) for what, status, agent in re.findall(
+            r'"GET /v2/\S+/((?:manifests|blobs)/[^ ?]+)\S* HTTP/1.1" (\d+) \d+ "[^"]*" "([^"]*)"',
+            self.text(mark) if kept else self.since(mark))]
 
     def blobs_since(self, mark, kind=set):
         """The digests of those that were downloaded."""
