@@ -244,13 +244,15 @@ fall_back(struct fetcher *fe, const struct msg_fetch_failed *m)
 }
 
 /* Most reasons name the place themselves; who is asked to log in has to know with what.
+ * Without an answer it was no login that failed, but a client certificate or a proxy's.
  */
 static void
 failed_text(
     const struct fetcher *fe, const struct msg_fetch_failed *m, char *text, size_t cap)
 {
 	const char *origin = origin_text(&fe->origin);
-	bool named = span_starts(m->text, origin), login = m->code == ERR_AUTH;
+	bool named = span_starts(m->text, origin),
+	     login = m->code == ERR_AUTH && m->status;
 
 	snprintf(text, cap, "%s%s%.*s%s%s%s", named ? "" : origin, named ? "" : ": ",
 	    (int)m->text.n, (const char *)m->text.p, login ? " (credentials: " : "",

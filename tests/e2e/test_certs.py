@@ -110,11 +110,15 @@ def what_is_wrong_is_said(t):
         got = g.ask(server, expect=code)
         for part in parts:
             t.has(got.err, part, "the reason")
+        t.ok("(credentials" not in got.err, "a login has nothing to do with it:", got.err)
         t.eq(len(got.err.strip().splitlines()), 1, "lines of:\n" + got.err)
 
     says(g.open, {here + "/c.cert": g.client[0]}, 64, here + "/c.key is missing", ".crt")
     says(g.open, {here + "/c.key": g.client[1]}, 64, here + "/c.cert is missing")
-    says(g.closed, {shut + "/ca.crt": ca}, 4, "asked for a client certificate", "certs.d")
+    says(g.closed, {shut + "/ca.crt": ca}, 4, "asked for a client certificate",
+         "no client certificate was found for %s: NAME.cert and NAME.key belong in its" % g.closed.host)
+    says(g.closed, {shut + "/ca.crt": ca, shut + "/c.cert": g.stranger[0],
+                    shut + "/c.key": g.stranger[1]}, 4, shut + "/c.cert")
     says(g.closed, {shut + "/ca.crt": ca, shut + "/c.cert": g.client[0],
                     shut + "/c.key": g.stranger[1]}, 64, shut + "/c.key", "is not that of")
     says(g.closed, {shut + "/ca.crt": ca, shut + "/c.cert": g.client[0], shut + "/c.key": ca},

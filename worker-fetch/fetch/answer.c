@@ -64,7 +64,8 @@ job_fail(struct job *j, enum err_class code, const char *text)
 	struct err e = {0};
 
 	err_set(&e, code, "%s", text); /* the frontend names the origin */
-	job_failed(j, 0, &e, false, 0);
+	/* Of a login, as if the server had said so: not of the connection. */
+	job_failed(j, code == ERR_AUTH ? 401 : 0, &e, false, 0);
 }
 
 /* A page for people where a document should be: whoever answers that is no registry now.

@@ -315,7 +315,8 @@ broken(struct transfer *t, enum wire_end how, const char *detail)
 		return;
 	}
 	t->transient = how == WIRE_BROKEN;
-	outcome_broken(&t->url, detail, how == WIRE_UNTRUSTED, &t->err);
+	outcome_broken(
+	    &t->url, detail, how == WIRE_UNTRUSTED, t->engine->identity, &t->err);
 	transfer_finish(t, TRANSFER_FAILED, NULL);
 }
 

@@ -3,6 +3,7 @@
 #include "common/base/pairs.h"
 
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define IDENTITY_MAX 16	      /* pairs */
@@ -13,9 +14,11 @@ struct identity {
 		X509 *cert;
 		STACK_OF(X509) * chain;
 		EVP_PKEY *key;
+		char path[200]; /* escaped, cut */
 	} at[IDENTITY_MAX];
 	size_t n;
 	bool asked;
+	const struct known *shown; /* in the last handshake; NULL: none of them */
 };
 
 /* ---- parsing ---- */
@@ -76,6 +79,7 @@ add(struct identity *id, struct span cert, struct span cert_pem, struct span key
 		return refuse(
 		    e, cert, "more client certificates than one origin can have");
 	id->n++;
+	span_escape(cert, k->path, sizeof(k->path));
 	if (read_certs(k, cert_pem) < 0)
 		return refuse(e, cert, "no certificate in PEM form");
 	if (read_key(k, key_pem))
@@ -155,10 +159,13 @@ choose(SSL *ssl, void *arg)
 	struct identity *id = arg;
 
 	id->asked = true;
+	id->shown = NULL;
 	for (size_t i = 0; i < id->n; i++) {
 		struct known *k = &id->at[i];
-		if (suits(k, names))
+		if (suits(k, names)) {
+			id->shown = k;
 			return SSL_use_cert_and_key(ssl, k->cert, k->key, k->chain, 1);
+		}
 	}
 	return 1;
 }
@@ -173,4 +180,23 @@ bool
 identity_asked(const struct identity *id)
 {
 	return id->asked;
+}
+
+char *
+identity_tell(const struct identity *id, const char *host, char *dst, size_t cap)
+{
+	if (!id || !id->n)
+		snprintf(dst, cap,
+		    "no client certificate was found for %s: NAME.cert and NAME.key "
+		    "belong in its directory below certs.d",
+		    host);
+	else if (id->shown)
+		snprintf(
+		    dst, cap, "it was shown the client certificate %s", id->shown->path);
+	else
+		snprintf(dst, cap,
+		    "it was shown no client certificate: none of the authorities that it "
+		    "names has signed %s%s",
+		    id->at[0].path, id->n > 1 ? " or another one there" : "");
+	return dst;
 }

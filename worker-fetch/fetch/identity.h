@@ -25,4 +25,8 @@ void identity_apply(struct identity *id, void *ssl_ctx);
 /* Whether a server has asked for one. */
 bool identity_asked(const struct identity *id);
 
+/* What became of the certificates in a handshake that failed, for people; host: whose
+ * they are. Returns dst. */
+char *identity_tell(const struct identity *id, const char *host, char *dst, size_t cap);
+
 #endif

@@ -62,10 +62,7 @@ outcome_status(
 	    *a.message ? ": " : "", a.message, hint);
 }
 
-#define CLIENT                                                                          \
-	"; it may not accept what it got, or wants one: NAME.cert and NAME.key belong " \
-	"in "                                                                           \
-	"its directory below certs.d"
+#define CLIENT "; " /* what became of ours follows */
 #define PROXY_LOGIN \
 	"; the proxy demands a login: an entry for its host:port in the auth file"
 #define OLD "; less than TLS 1.2 is not spoken"
@@ -94,9 +91,10 @@ static const struct hint {
 };
 
 int
-outcome_broken(const struct url *url, const char *detail, bool untrusted, struct err *e)
+outcome_broken(const struct url *url, const char *detail, bool untrusted,
+    const struct identity *id, struct err *e)
 {
-	char place[OUTCOME_PLACE], safe[300];
+	char place[OUTCOME_PLACE], safe[300], ours[500] = "", origin[LIMIT_HOST + 32];
 	struct hint hint = {"", ERR_NETWORK,
 	    untrusted
 		? "; the certificate is not trusted: add the registry's CA, or verify "
@@ -108,6 +106,10 @@ outcome_broken(const struct url *url, const char *detail, bool untrusted, struct
 			hint = hints[i];
 	}
 	span_escape(span_str(detail), safe, sizeof(safe));
+	if (strcmp(hint.text, CLIENT) == 0)
+		identity_tell(id,
+		    url_origin(url, origin, sizeof(origin)) + strlen("https://"), ours,
+		    sizeof(ours));
 	return err_set(
-	    e, hint.code, "%s: %s%s", outcome_place(url, place), safe, hint.text);
+	    e, hint.code, "%s: %s%s%s", outcome_place(url, place), safe, hint.text, ours);
 }

@@ -3,6 +3,7 @@
 #define BULKHEAD_FETCH_OUTCOME_H
 
 #include "common/ref/url.h"
+#include "worker-fetch/fetch/identity.h"
 #include "worker-fetch/fetch/response.h"
 
 /* Fills *e for a status that is neither success, redirect nor challenge: 404 is
@@ -13,9 +14,10 @@ int outcome_status(
     const struct url *url, const struct response *head, struct span body, struct err *e);
 
 /* Fills *e for a transfer that the TLS or TCP connection ended. detail: the library's
- * words; untrusted says that the certificate was the reason. Returns negative. */
-int outcome_broken(
-    const struct url *url, const char *detail, bool untrusted, struct err *e);
+ * words; untrusted says that the certificate was the reason; id: our own certificates, or
+ * NULL. Returns negative. */
+int outcome_broken(const struct url *url, const char *detail, bool untrusted,
+    const struct identity *id, struct err *e);
 
 /* "https://host/path" without its query, which may hold a signature: for messages.
  * Escaped, cut. */
