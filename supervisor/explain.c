@@ -1,9 +1,11 @@
 /* `bulkhead explain`: what only files know that nobody else may see. */
 #include "supervisor/supervisor.h"
 
+#include "common/ref/url.h"
 #include "supervisor/certs.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,32 +29,141 @@ end(struct supervisor *s, uint64_t req, enum err_class code, const char *text)
 		port_send(&s->frontend->control, &m);
 }
 
-/* Where credentials would be looked for, in that order, and nothing of what they are: a
- * helper is not asked. */
+/* A list of places, "first, then second". */
+struct places {
+	char text[2048];
+	size_t n;
+};
+
+static void PRINTF(2, 3) place_add(struct places *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (p->n)
+		p->n +=
+		    (size_t)snprintf(p->text + p->n, sizeof(p->text) - p->n, ", then ");
+	va_start(ap, fmt);
+	int n = vsnprintf(p->text + p->n, sizeof(p->text) - p->n, fmt, ap);
+	va_end(ap);
+	p->n += n > 0 ? (size_t)n : 0;
+	if (p->n > sizeof(p->text) - 16) /* the rest is not told */
+		p->n = sizeof(p->text) - 16;
+}
+
+static const char *
+auth_file(const struct supervisor *s, unsigned i)
+{
+	const char *path =
+	    *s->settings.auth ? s->settings.auth : settings_auth_search(&s->settings, i);
+
+	return path ? path : "an auth file";
+}
+
+static void
+place_of(const struct supervisor *s, const struct candidate *at, struct places *p)
+{
+	static const char *const keys[] = {[HELPER_OF_SERVER] = "credHelpers",
+	    [HELPER_OF_ALL] = "credsStore",
+	    [HELPER_LISTED] = "credential-helpers"};
+
+	if (at->secret)
+		place_add(p, "entry \"%.300s\" of %.500s", at->secret->scope,
+		    auth_file(s, at->secret->file));
+	else
+		place_add(p,
+		    "docker-credential-%s, asked for \"%.300s\" (%s of %.500s)%s",
+		    at->helper, at->server, keys[at->named],
+		    at->named == HELPER_LISTED ? "registries.conf"
+					       : auth_file(s, at->file),
+		    *s->settings.helper_dir
+			? ""
+			: ", but none is run: credential_helper_dir is \"\"");
+}
+
+/* Where credentials would be looked for, in that order, and nothing of what they are: no
+ * helper is asked. */
 static void
 tell_credentials(
     struct supervisor *s, uint64_t req, const char *host, const char *repository)
 {
-	const char *file = s->settings.auth;
+	struct places p = {.n = 0};
 	struct candidate at;
 	unsigned cursor = 0;
-	char text[2048];
-	size_t n = 0;
 
-	while (n < sizeof(text) &&
-	       secrets_next(&s->secrets, host, repository, &cursor, &at)) {
-		const char *of = *file || !at.secret ? file
-						     : settings_auth_search(
-							   &s->settings, at.secret->file);
-		int wrote = snprintf(text + n, sizeof(text) - n, "%s%s \"%s\"%s%.1000s",
-		    n ? ", then " : "", at.secret ? "entry" : "helper",
-		    at.secret ? at.secret->scope : at.helper, at.secret ? " of " : "",
-		    at.secret && of ? of : "");
-		n += wrote > 0 ? (size_t)wrote : 0;
+	while (secrets_next(&s->secrets, host, repository, &cursor, &at))
+		place_of(s, &at, &p);
+	if (!p.n)
+		place_add(&p, "none%s%.1000s", *s->settings.auth ? " in " : "",
+		    s->settings.auth);
+	row(s, req, "credentials", p.text);
+}
+
+/* Which file a pull for a pod's namespace looks into before all others. */
+static void
+tell_own(struct supervisor *s, uint64_t req, struct span name)
+{
+	char own[LIMIT_NAME + 16], path[LIMIT_PATH + LIMIT_NAMESPACE + 96];
+	const uint8_t *slash = name.n ? memrchr(name.p, '/', name.n) : NULL;
+	size_t n = slash ? (size_t)(slash - name.p) : 0;
+
+	while (n < name.n && name.p[n] != ':' && name.p[n] != '@')
+		n++;
+	snprintf(own, sizeof(own), "namespace/%.*s", (int)n, (const char *)name.p);
+	if (own_path(s, span_str(own), path, sizeof(path)))
+		row(s, req, "auth file of a namespace", path);
+}
+
+/* Who stands between us and the place, and by whose word. A login is masked. */
+static char *
+proxy_text(
+    const struct supervisor *s, const struct url *u, bool tls, char *dst, size_t cap)
+{
+	bool ours = strcmp(s->settings.proxy, "environment") != 0;
+	struct proxy_rules rules = proxy_rules_now(s);
+	struct proxy_choice why;
+	struct proxy proxy;
+	char by[800], place[LIMIT_HOST + 32] = "none";
+
+	if (proxy_choose(&rules, u->host, u->port, tls, &proxy, &why)) {
+		bool six = strchr(proxy.host, ':');
+		snprintf(place, sizeof(place), "http://%s%s%s%s:%u",
+		    proxy.userinfo.n ? "***@" : "", six ? "[" : "", proxy.host,
+		    six ? "]" : "", proxy.port);
+	} else if (why.by == PROXY_OF_ALL) {
+		snprintf(dst, cap, "none");
+		return dst;
 	}
-	if (!n)
-		snprintf(text, sizeof(text), "none%s%.1000s", *file ? " in " : "", file);
-	row(s, req, "credentials", text);
+	int n = (int)(why.entry.n < 700 ? why.entry.n : 700);
+	snprintf(by, sizeof(by), "%s%.*s",
+	    why.by == PROXY_RULE       ? "registry_proxies: "
+	    : why.by == PROXY_LOOPBACK ? "a loopback address"
+	    : why.by == PROXY_EXEMPT
+		? ours ? "no_proxy: " : "NO_PROXY of the environment: "
+	    : ours ? "proxy"
+	    : tls  ? "HTTPS_PROXY of the environment"
+		   : "HTTP_PROXY of the environment",
+	    n, n ? (const char *)why.entry.p : "");
+	snprintf(dst, cap, "%s (%s)", place, by);
+	return dst;
+}
+
+/* Where https is spoken and where plain HTTP, if that makes a difference. */
+static void
+tell_proxy(struct supervisor *s, uint64_t req, const char *host)
+{
+	bool hub = strcmp(host, "docker.io") == 0;
+	char tls[1000], plain[1000], text[2048];
+	struct url u;
+
+	if (url_parse_authority(
+		span_str(hub ? "registry-1.docker.io" : host), true, &u, NULL) < 0)
+		return;
+	proxy_text(s, &u, true, tls, sizeof(tls));
+	proxy_text(s, &u, false, plain, sizeof(plain));
+	bool same = strcmp(tls, plain) == 0;
+	snprintf(text, sizeof(text), "%s%s%s", tls,
+	    same ? "" : "; by plain HTTP: ", same ? "" : plain);
+	row(s, req, "proxy", text);
 }
 
 static void
@@ -93,13 +204,16 @@ request_look_up(struct room_entry *r, struct ipc_msg *m)
 	const struct msg_look_up *in = &m->look_up;
 	char host[301], repository[LIMIT_REPOSITORY + 1];
 
-	if (in->name.n)
+	if (in->name.n) {
+		tell_own(r->s, in->req, in->name);
 		return explain_policy(r->s, in->req, in->name);
+	}
 	if (!span_to_str(in->auth_host, host, sizeof(host)) ||
 	    !span_to_str(in->repository, repository, sizeof(repository)))
 		return -EPROTO;
 	tell_credentials(r->s, in->req, host, repository);
 	tell_certificates(r->s, in->req, host);
+	tell_proxy(r->s, in->req, host);
 	end(r->s, in->req, ERR_OK, "");
 	return 0;
 }

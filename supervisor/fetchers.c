@@ -175,8 +175,8 @@ either(const struct supervisor *s, const char *small, const char *large)
 	return *value ? value : variable(s, large);
 }
 
-static struct proxy_rules
-proxy_rules(const struct supervisor *s)
+struct proxy_rules
+proxy_rules_now(const struct supervisor *s)
 {
 	const struct settings *set = &s->settings;
 	bool ours = strcmp(set->proxy, "environment") != 0;
@@ -207,7 +207,7 @@ proxy_give(struct fetch_info *f, struct span secret)
 static int
 fetch_info_proxy(struct supervisor *s, struct fetch_info *f, struct err *e)
 {
-	struct proxy_rules rules = proxy_rules(s);
+	struct proxy_rules rules = proxy_rules_now(s);
 	struct candidate c = {0};
 	char name[LIMIT_HOST + 16];
 	unsigned cursor = 0;

@@ -199,6 +199,18 @@ own_directory(const struct supervisor *s, struct err *e)
 	return r < 0 ? r : fd_steal(&dir);
 }
 
+bool
+own_path(const struct supervisor *s, struct span own, char *dst, size_t cap)
+{
+	char name[LIMIT_NAMESPACE + 80];
+
+	*dst = 0;
+	if (!*s->settings.auth_dir || !own_name(own, name, sizeof(name)))
+		return false;
+	snprintf(dst, cap, "%s/%s", s->settings.auth_dir, name);
+	return true;
+}
+
 /* 1: there is none. 0: it is being read. Negative with q->err. */
 static int
 own_begin(struct search *q, struct pull_entry *p, const struct msg_want_fetch *w)

@@ -123,7 +123,9 @@ file_candidate(const struct secrets *s, unsigned file, const char *host,
 	const struct secret *found = h ? NULL : find_secret(s, file, host, repository);
 	bool all = !h && !found;
 
-	*out = (struct candidate){.secret = found};
+	*out = (struct candidate){.secret = found,
+	    .named = all ? HELPER_OF_ALL : HELPER_OF_SERVER,
+	    .file = file};
 	if (all)
 		h = find_helper(s, file, "");
 	if (h) {
@@ -153,7 +155,7 @@ secrets_next(const struct secrets *s, const char *host, const char *repository,
 			    !file_candidate(s, *cursor - at, host, repository, out))
 				continue;
 			if (!files) {
-				*out = (struct candidate){0};
+				*out = (struct candidate){.named = HELPER_LISTED};
 				(void)!span_to_str(
 				    name, out->helper, sizeof(out->helper));
 				snprintf(out->server, sizeof(out->server), "%s", host);

@@ -39,6 +39,10 @@ struct candidate {
 	const struct secret *secret; /* or NULL, and: */
 	char helper[LIMIT_HELPER_NAME + 1];
 	char server[601];
+	/* Where the helper is named: in that auth file, for this server or for all; or in
+	 * credential-helpers. */
+	enum { HELPER_OF_SERVER, HELPER_OF_ALL, HELPER_LISTED } named;
+	unsigned file;
 };
 
 /* Keeps a copy. "https://" or "http://" before the scope and a path of "/v1/" or "/v2/"

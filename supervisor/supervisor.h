@@ -192,6 +192,9 @@ void pulls_forget(struct supervisor *s, bool all);
 
 int request_want_fetch(struct room_entry *r, struct ipc_msg *m);
 
+/* What the configuration, or our environment for it, says of proxies. */
+struct proxy_rules proxy_rules_now(const struct supervisor *s);
+
 /* Starts the fetcher that the frontend asked for, with what info says; takes info over.
  * The frontend is told when that cannot be. */
 void fetcher_begin(
@@ -229,6 +232,10 @@ int search_secret(struct room_entry *r, struct ipc_msg *m);
 int search_row(struct room_entry *r, struct ipc_msg *m);
 int search_read(struct room_entry *r, struct ipc_msg *m);
 void search_room_gone(struct room_entry *r, int status);
+
+/* The path of the auth file that a pull of its own has (own_auth of want_fetch); false:
+ * it has none. */
+bool own_path(const struct supervisor *s, struct span own, char *dst, size_t cap);
 
 /* The pull is over: its own auth file, unless it has been written anew or another pull
  * has read it too, is removed, as whoever wrote it expects. */

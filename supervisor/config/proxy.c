@@ -247,8 +247,9 @@ proxy_rule_ok(struct span rule)
 
 /* ---- the choice ---- */
 
-static bool
-excepted(const char *list, const char *host, uint16_t port)
+/* The first entry that the origin is; empty: none. */
+static struct span
+exempted(const char *list, const char *host, uint16_t port)
 {
 	struct span rest = span_str(list);
 	uint8_t a[16];
@@ -260,29 +261,61 @@ excepted(const char *list, const char *host, uint16_t port)
 			continue;
 		if (span_is(entry, "*") || (address && range_holds(entry, a)) ||
 		    fits(entry, host, port, !address))
-			return true;
+			return entry;
 	}
-	return false;
+	return rest;
+}
+
+/* The rule with the longest pattern that fits; empty: none. */
+static struct span
+own_rule(const char *list, const char *host, uint16_t port)
+{
+	struct span rest = span_str(list), best = {0};
+	size_t longest = 0;
+
+	while (rest.n) {
+		struct span rule = cut(&rest, "\n"), value = rule;
+		struct span pattern = cut(&value, "=");
+		if (pattern.n <= longest || !fits(pattern, host, port, false))
+			continue;
+		longest = pattern.n;
+		best = rule;
+	}
+	return best;
+}
+
+bool
+proxy_choose(const struct proxy_rules *r, const char *host, uint16_t port, bool tls,
+    struct proxy *out, struct proxy_choice *why)
+{
+	const char *all = tls ? r->https : r->http;
+
+	*why = (struct proxy_choice){PROXY_RULE, own_rule(r->registry, host, port)};
+	if (why->entry.n) {
+		struct span value = why->entry;
+		(void)cut(&value, "=");
+		return !span_is(value, "direct") && proxy_parse(value, false, out);
+	}
+	why->by = PROXY_OF_ALL;
+	if (!*all)
+		return false;
+	if (is_loopback(host)) {
+		why->by = PROXY_LOOPBACK;
+		return false;
+	}
+	why->entry = exempted(r->none, host, port);
+	if (why->entry.n) {
+		why->by = PROXY_EXEMPT;
+		return false;
+	}
+	return proxy_parse(span_str(all), r->userinfo, out);
 }
 
 bool
 proxy_for(const struct proxy_rules *r, const char *host, uint16_t port, bool tls,
     struct proxy *out)
 {
-	struct span rest = span_str(r->registry), best = {0};
-	size_t longest = 0;
+	struct proxy_choice why;
 
-	while (rest.n) {
-		struct span rule = cut(&rest, "\n"), pattern = cut(&rule, "=");
-		if (pattern.n <= longest || !fits(pattern, host, port, false))
-			continue;
-		longest = pattern.n;
-		best = rule;
-	}
-	if (longest)
-		return !span_is(best, "direct") && proxy_parse(best, false, out);
-	const char *all = tls ? r->https : r->http;
-	if (!*all || is_loopback(host) || excepted(r->none, host, port))
-		return false;
-	return proxy_parse(span_str(all), r->userinfo, out);
+	return proxy_choose(r, host, port, tls, out, &why);
 }

@@ -36,11 +36,22 @@ struct proxy_rules {
 	bool userinfo;	  /* http and https may have it */
 };
 
+/* What decided: a rule of its own, an entry of `none`, that it is a loopback address, or
+ * http and https. entry: of the first two. */
+struct proxy_choice {
+	enum { PROXY_OF_ALL, PROXY_RULE, PROXY_EXEMPT, PROXY_LOOPBACK } by;
+	struct span entry;
+};
+
 /* The proxy for an origin; false: it is reached without. Loopback addresses and localhost
  * are, unless a rule of their own names a proxy. A domain stands for itself and all names
  * below it, with a dot or "*." before it for those alone; ranges fit only hosts that are
  * addresses. */
 bool proxy_for(const struct proxy_rules *r, const char *host, uint16_t port, bool tls,
     struct proxy *out) MUST_CHECK;
+
+/* The same, and why. */
+bool proxy_choose(const struct proxy_rules *r, const char *host, uint16_t port, bool tls,
+    struct proxy *out, struct proxy_choice *why) MUST_CHECK;
 
 #endif

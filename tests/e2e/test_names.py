@@ -1,5 +1,6 @@
 """containers-registries.conf(5) end to end: which registry is asked for what, and what is
 recorded. The rules one by one: tests/frontend/test_registries.c."""
+import hashlib
 import json
 import os
 
@@ -375,11 +376,11 @@ def explain_tells_what_decides(t):
                      "asked for": server.host + "/m/tiny:1", "tls": "the certificate is not "
                      "checked, and plain HTTP will do (always: 127.0.0.0/8)",
                      "credentials": 'entry "%s/m" of %s' % (server.host, auth),
-                     "certificates": "the system's"},
+                     "certificates": "the system's", "proxy": "none"},
                     {"url": "https://127.0.0.1:1/v2/gone/tiny", "kind": "location",
                      "asked for": "127.0.0.1:1/gone/tiny:1", "tls": "the certificate is not "
                      "checked, and plain HTTP will do (always: 127.0.0.0/8)",
-                     "credentials": "none in " + auth, "certificates": "the system's"}]}]},
+                     "credentials": "none in " + auth, "certificates": "the system's", "proxy": "none"}]}]},
              "explanation")
     t.eq(server.requests, [], "nobody is asked")
     out = daemon.command("explain", "--platform", "linux/arm64/v8", "plain.test/x").out
@@ -393,6 +394,66 @@ def explain_tells_what_decides(t):
     t.has(daemon.command("explain", "no.test/x").out, "  refused: no.test/x:latest is blocked")
     for secret in ("the-secret", registry.basic("me", "the-secret")[6:]):
         t.ok(secret not in out + daemon.logs(), "a secret was told")
+
+
+@test
+def explain_tells_helpers_and_proxies(t):
+    """Which helper is asked for which host, by which file and key; the auth file of a namespace; who
+    stands on the way, by whose word. No helper is run, no secret is told."""
+    helpers, own = t.folder + "/helpers", t.folder + "/own"
+    for folder in (helpers, own):
+        os.mkdir(folder)
+    ran = t.folder + "/ran"
+    with open(helpers + "/docker-credential-x", "w") as file:
+        file.write("#!/bin/sh\ntouch %s; exit 1\n" % ran)
+    os.chmod(file.name, 0o755)
+    auth = t.write("auth.json", {
+        "auths": {"a.test/team": {"auth": registry.basic("me", "canary-entry")[6:]}},
+        "credHelpers": {"https://h.test": "x"}, "credsStore": "store"})
+    conf = registries(t, 'credential-helpers = ["first", "containers-auth.json"]\n')
+    more = dict(conf, authfile=auth, credential_helper_dir=helpers, namespaced_auth_dir=own,
+                registry_proxies=[
+                    "a.test=http://px.test:3128", "d.test=direct"], no_proxy=["e.test", "10.0.0.0/8"])
+
+    def places(name, *args, env=None, **settings):
+        got = t.bulkhead(t.store(), "explain", "--format", "json", *args, name, env=env,
+                         config=t.config(**dict(more, **settings)))
+        t.ok("canary" not in got.out + got.err, "a secret was told:", got)
+        return json.loads(got.out)["images"][0]["places"][0]
+
+    listed = 'docker-credential-first, asked for "%s" (credential-helpers of registries.conf), then '
+    for name, credentials in (
+            ("a.test/team/app", 'entry "a.test/team" of ' + auth),
+            ("h.test/app", 'docker-credential-x, asked for "https://h.test" (credHelpers of %s)' % auth),
+            ("o.test/app", 'docker-credential-store, asked for "o.test" (credsStore of %s)' % auth),
+            ("docker.io/app", 'docker-credential-store, asked for "https://index.docker.io/v1/" '
+             "(credsStore of %s)" % auth)):
+        t.eq(places(name)["credentials"], listed % name.split("/")[0] + credentials, name)
+    t.eq(places("h.test/app", credential_helper_dir="")["credentials"].count(
+        ', but none is run: credential_helper_dir is ""'), 2, "no helper is run")
+    out = t.bulkhead(t.store(), "explain", "a.test/team/app:1", config=t.config(**more)).out
+    t.has(out, "  auth file of a namespace: %s/namespace-%s.json\n" % (
+        own, hashlib.sha256(b"a.test/team/app").hexdigest()), "of a namespace")
+    # proxies of the configuration, and of the environment
+    env = {"https_proxy": "http://me:canary@ep.test:8080", "HTTP_PROXY": "http://hp.test",
+           "NO_PROXY": ".n.test,192.168.0.0/16"}
+    by_environment = ("http://***@ep.test:8080 (HTTPS_PROXY of the environment); by plain HTTP: "
+                      "http://hp.test:80 (HTTP_PROXY of the environment)")
+    for name, setting, proxy in (
+            ("a.test/x", "http://all.test:1", "http://px.test:3128 (registry_proxies: "
+             "a.test=http://px.test:3128)"),
+            ("d.test/x", "http://all.test:1", "none (registry_proxies: d.test=direct)"),
+            ("o.test/x", "http://all.test:1", "http://all.test:1 (proxy)"),
+            ("sub.e.test/x", "http://all.test:1", "none (no_proxy: e.test)"),
+            ("10.1.2.3/x", "http://all.test:1", "none (no_proxy: 10.0.0.0/8)"),
+            ("127.0.0.1:5/x", "http://all.test:1", "none (a loopback address)"),
+            ("o.test/x", "", "none"),
+            ("o.test/x", "environment", by_environment),
+            ("192.168.7.7/x", "environment", "none (NO_PROXY of the environment: 192.168.0.0/16)"),
+            ("a.n.test/x", "environment", "none (NO_PROXY of the environment: .n.test)"),
+            ("e.test/x", "environment", by_environment)):
+        t.eq(places(name, proxy=setting, env=env)["proxy"], proxy, "%s with %s" % (name, setting))
+    t.ok(not os.path.exists(ran), "a helper was run")
 
 
 @test
