@@ -327,9 +327,9 @@ chan_recv_wait(struct chan *c, struct ipc_msg *m, int timeout_ms, const char **w
 }
 
 int
-chan_send_wait(struct chan *c, const struct ipc_msg *m, int timeout_ms)
+chan_flush_wait(struct chan *c, int timeout_ms)
 {
-	int r = chan_send(c, m);
+	int r = 0;
 
 	while (r == 0 && chan_wants_write(c)) {
 		r = wait_for(c->fd, POLLOUT, timeout_ms);
@@ -337,4 +337,12 @@ chan_send_wait(struct chan *c, const struct ipc_msg *m, int timeout_ms)
 			r = chan_flush(c);
 	}
 	return r;
+}
+
+int
+chan_send_wait(struct chan *c, const struct ipc_msg *m, int timeout_ms)
+{
+	int r = chan_send(c, m);
+
+	return r < 0 ? r : chan_flush_wait(c, timeout_ms);
 }

@@ -58,7 +58,11 @@ int chan_recv(struct chan *c, struct ipc_msg *m, const char **why) MUST_CHECK;
 int chan_recv_wait(
     struct chan *c, struct ipc_msg *m, int timeout_ms, const char **why) MUST_CHECK;
 
-/* As chan_send, then waits until everything queued is out. For rooms that only answer. */
+/* Waits until everything queued is out, up to timeout_ms (-1 = for ever) each time that
+ * the socket takes no more. */
+int chan_flush_wait(struct chan *c, int timeout_ms) MUST_CHECK;
+
+/* As chan_send, then chan_flush_wait. For rooms that only answer. */
 int chan_send_wait(struct chan *c, const struct ipc_msg *m, int timeout_ms) MUST_CHECK;
 
 /* A connected pair: non-blocking, close-on-exec. 0 or -errno. */

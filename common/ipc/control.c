@@ -29,7 +29,9 @@ control_open(struct chan *c, enum room self, unsigned landlock_abi, const char *
 	if (r < 0)
 		return r;
 	c->phase = has_setup(self) ? IPC_START : IPC_RUN;
-	return control_hello(c, self, landlock_abi, landlock);
+	r = control_hello(c, self, landlock_abi, landlock);
+	/* Nobody else sends what the kernel had no memory for just now. */
+	return r < 0 ? r : chan_flush_wait(c, -1);
 }
 
 static void PRINTF(4, 0) log_send(

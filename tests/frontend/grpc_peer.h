@@ -44,7 +44,7 @@ void world_step(struct world *w);
 /* Runs it until the condition holds; the test fails after ten seconds. */
 #define WAIT(w, condition)                                \
 	do {                                              \
-		uint64_t until_ = loop_now() + 10000;     \
+		uint64_t until_ = loop_now() + 60000;     \
 		while (!(condition)) {                    \
 			assert_true(loop_now() < until_); \
 			world_step(w);                    \

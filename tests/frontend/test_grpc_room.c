@@ -141,7 +141,7 @@ test_memory(void **state)
 		p[i] = scene_client(s, false);
 		peer_ask(p[i], a);
 	}
-	uint64_t until = loop_now() + 30000;
+	uint64_t until = loop_now() + 120000;
 	while (loop_now() < until && held + refused < ARRAY_LEN(p)) {
 		world_step(s->w);
 		held = refused = 0;
