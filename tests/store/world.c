@@ -167,6 +167,7 @@ give(struct world *w, struct chan *c, enum ipc_channel channel, enum room room,
 	int fds[2];
 
 	assert_int_equal(chan_pair(fds), 0);
+	chan_release(c); /* of the one before */
 	assert_int_equal(chan_init(c, fds[0], channel, room, ROOM_STORE), 0);
 	if (channel == CH_fetch_store)
 		c->phase = IPC_RUN;
