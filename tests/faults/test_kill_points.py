@@ -58,7 +58,7 @@ class Campaign:
     # a request of the command for itself; the daemon's is another
 
     def start(self, store):
-        argv = self.t.bulkhead_argv(store, *self.request.argv)
+        argv = self.t.bulkhead_argv(store, *self.request.argv, config=self.request.config)
         self.command = self.t.start([self.points.bin + "/bulkhead"] + argv[1:],
                                     start_new_session=True)
         return self.command
