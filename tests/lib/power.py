@@ -128,15 +128,18 @@ class Tape:
 
     def cuts(self, seed, count, done):
         """The image of one is gone when the next is asked for."""
-        rng, whole, at = random.Random(seed), self.copy + ".whole", 0
+        rng, whole, at, any_lost = random.Random(seed), self.copy + ".whole", 0, False
         self.t.run(["cp", self.disk.image, whole])
         for number, moment in enumerate(self.moments(rng, count, done)):
             last = max((i for i in range(moment) if self.events[i] is FLUSH), default=0)
             write(whole, [e for e in self.events[at:last] if e is not FLUSH])
             at = max(at, last)
             pending = [e for e in self.events[at:moment] if e is not FLUSH]
-            keeps = "nothing" if moment == done and number % 2 == 0 else rng.choice(KEEPS)
+            keeps = rng.choice(KEEPS)
+            if moment == done and number % 2 == 0 or pending and not any_lost:
+                keeps = "nothing"  # once at least, however the tape turned out
             kept = subset(rng, pending, keeps)
+            any_lost = any_lost or len(kept) < len(pending)
             image = self.copy + ".cut"
             self.t.run(["cp", whole, image])
             write(image, kept)
