@@ -74,13 +74,14 @@ static void
 meaning_add(char *dst, const char *before, struct span rest)
 {
 	struct candidates one = {0};
-	char name[REF_TEXT + 1];
+	char name[REF_TEXT + 2];
 
 	if (candidate_add(&one, before, rest, NULL) < 0 ||
 	    !ref_print_record(&one.ref[0], name))
 		return;
-	strcat(name, "\n");
 	size_t n = strlen(dst), more = strlen(name);
+	name[more++] = '\n';
+	name[more] = 0;
 	for (const char *at = dst; (at = strstr(at, name)); at++) {
 		if (at == dst || at[-1] == '\n')
 			return;
