@@ -151,7 +151,7 @@ static struct fixture *breaking;
 static void
 break_images(enum failpoint p)
 {
-	int null = p == FAILPOINT_DOCUMENTS_SYNCED
+	int null = p == FAILPOINT_LAYERS_PUBLISHED
 		       ? open("/dev/null", O_RDONLY | O_CLOEXEC)
 		       : -1;
 

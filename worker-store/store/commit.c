@@ -69,9 +69,8 @@ store_commit_sync(const struct commit_staged *docs, struct err *e)
 		if (fd < 0 || disk_sync(fd) < 0)
 			return err_errno(e, errno, "cannot sync an image's documents");
 	}
-	return !d || disk_sync(docs->fd) < 0
-		   ? err_errno(e, errno, "cannot sync an image's documents")
-		   : 0;
+	/* Their names are made durable where they are moved to. */
+	return d ? 0 : err_errno(e, errno, "cannot sync an image's documents");
 }
 
 int
@@ -232,9 +231,8 @@ reuse_layer(struct commit *c, size_t i, struct record *r)
 	    (r->diff_digest.n && !span_is(r->diff_digest, digest)) ||
 	    !layer_on_disk(c->s, c->ids[i]))
 		return err_set(c->e, ERR_CONTENT,
-		    "layer %.12s of the store is damaged: repair it with `podman system "
-		    "check "
-		    "--repair`, or remove the images that use it",
+		    "layer %.12s of the store is damaged: pull it again with `bulkhead "
+		    "check --repair --refetch`, or remove the images that use it",
 		    c->ids[i]);
 	if (!l->fetched || access_has(r->flags, &c->rq->access))
 		return 0;
@@ -343,13 +341,8 @@ publish_layers(struct commit *c)
 	if (!c->layers_changed)
 		return 0;
 	const int dirs[] = {c->s->overlay, c->s->links, c->s->layers};
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-		if (disk_sync(dirs[i]) < 0)
-			return err_errno(
-			    c->e, errno, "cannot sync the layers' directories");
-	FAILPOINT(LAYERS_SYNCED);
-	return table_publish(
-	    c->s, &c->v.layers, c->s->layers, FILE_LAYERS, c->h->fd[LOCK_LAYERS], c->e);
+	return table_publish_on(c->s, &c->v.layers, dirs, ARRAY_LEN(dirs), c->s->layers,
+	    FILE_LAYERS, c->h->fd[LOCK_LAYERS], c->e);
 }
 
 /* 1: an item that has to be written was not staged, because the image had it then. */
@@ -367,12 +360,8 @@ items_staged(const struct commit *c, const struct image_plan *p)
 }
 
 static int
-move_items(struct commit *c, const struct image_plan *p)
+move_items(struct commit *c, const struct image_plan *p, int dir)
 {
-	FD_AUTO dir = dir_make(c->s->images, p->id, 0700);
-
-	if (dir < 0)
-		return err_errno(c->e, -dir, "cannot make an image's directory");
 	FAILPOINT(DOCUMENTS_OPEN);
 	for (size_t i = 0; i < p->n; i++) {
 		char file[256];
@@ -381,8 +370,6 @@ move_items(struct commit *c, const struct image_plan *p)
 			return err_errno(c->e, errno, "cannot move an image's documents");
 		FAILPOINT(DOCUMENT_MOVED);
 	}
-	if (disk_sync(dir) < 0 || disk_sync(c->s->images) < 0)
-		return err_errno(c->e, errno, "cannot sync an image's directory");
 	return 0;
 }
 
@@ -454,12 +441,15 @@ commit_image(struct commit *c, struct image_plan *p, bool *changed)
 static int
 publish_image(struct commit *c, const struct image_plan *p)
 {
-	int r = p->n ? move_items(c, p) : 0;
+	FD_AUTO dir = p->n ? dir_make(c->s->images, p->id, 0700) : -1;
+	if (p->n && dir < 0)
+		return err_errno(c->e, -dir, "cannot make an image's directory");
+	int r = p->n ? move_items(c, p, dir) : 0;
 	if (r < 0)
 		return r;
-	FAILPOINT(DOCUMENTS_SYNCED);
-	return table_publish(
-	    c->s, &c->v.images, c->s->images, FILE_IMAGES, c->h->fd[LOCK_IMAGES], c->e);
+	const int dirs[] = {dir, c->s->images};
+	return table_publish_on(c->s, &c->v.images, dirs, p->n ? ARRAY_LEN(dirs) : 0,
+	    c->s->images, FILE_IMAGES, c->h->fd[LOCK_IMAGES], c->e);
 }
 
 /* A new image whose record did not come through leaves nothing: neither its documents nor

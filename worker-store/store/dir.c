@@ -189,7 +189,6 @@ publish_checked(struct store *s, const struct table *t, int dir, const char *nam
 	FD_AUTO old = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (old < 0 && errno != ENOENT)
 		return err_errno(e, errno, "cannot open %s of the store", name);
-	FAILPOINT(RECORDS_WRITTEN);
 	int r = read_back(t, s->staging, tmp, text, e);
 	FAILPOINT(RECORDS_CHECKED);
 	if (r == 0)
@@ -210,8 +209,8 @@ publish_checked(struct store *s, const struct table *t, int dir, const char *nam
 }
 
 int
-table_publish(struct store *s, const struct table *t, int dir, const char *name,
-    int lock_fd, struct err *e)
+table_publish_on(struct store *s, const struct table *t, const int *rests, size_t n,
+    int dir, const char *name, int lock_fd, struct err *e)
 {
 	CLEANUP(buf_free) struct buf text = {0};
 	char tmp[64];
@@ -227,8 +226,20 @@ table_publish(struct store *s, const struct table *t, int dir, const char *name,
 	int r = file_new(s->staging, tmp, 0600, buf_span(&text));
 	if (r < 0)
 		return err_errno(e, -r, "cannot write %s of the store", name);
-	r = publish_checked(s, t, dir, name, tmp, buf_span(&text), lock_fd, e);
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (disk_sync(rests[i]) < 0)
+			r = err_errno(e, errno, "cannot sync what %s rests on", name);
+	FAILPOINT(RECORDS_WRITTEN);
+	if (r == 0)
+		r = publish_checked(s, t, dir, name, tmp, buf_span(&text), lock_fd, e);
 	if (r < 0)
 		unlinkat(s->staging, tmp, 0);
 	return r;
+}
+
+int
+table_publish(struct store *s, const struct table *t, int dir, const char *name,
+    int lock_fd, struct err *e)
+{
+	return table_publish_on(s, t, NULL, 0, dir, name, lock_fd, e);
 }

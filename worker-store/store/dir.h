@@ -50,5 +50,10 @@ int trash_put(struct store *s, int at, const char *name) MUST_CHECK;
  * or negative with the file as it was. */
 int table_publish(struct store *s, const struct table *t, int dir, const char *name,
     int lock_fd, struct err *e) MUST_CHECK;
+/* The same for records that rest on what has changed in some directories: these are
+ * synced when the file is written and not yet renamed, so that most file systems have one
+ * transaction to finish for all of them. */
+int table_publish_on(struct store *s, const struct table *t, const int *rests, size_t n,
+    int dir, const char *name, int lock_fd, struct err *e) MUST_CHECK;
 
 #endif
