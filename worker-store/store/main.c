@@ -22,7 +22,8 @@ enum { EXIT_FAILED = 1, EXIT_PROTOCOL = 2 };
 #define STOP_MS \
 	10000 /* for rooms to end and the trash to be removed, once told to stop */
 
-#define MMAP_FROM (128 << 10)
+#define HEAP_UP_TO (32 << 20)
+#define TRIM_MS 2000
 
 /* Why this graph root cannot be used; every request is answered with it. */
 static struct err unusable;
@@ -80,11 +81,22 @@ room_stop(const char *why)
 	loop_timer_set(&room.loop, &room.reap_timer, 1);
 }
 
+/* What requests have left in the heap goes back, every two seconds at most. */
+static void
+trim_fired(struct loop_timer *t)
+{
+	malloc_trim(0);
+}
+
+static struct loop_timer trim = {.fired = trim_fired};
+
 static void
 reap_timer_fired(struct loop_timer *t)
 {
 	query_reap(&room);
 	pulls_reap(&room);
+	if (!trim.at)
+		loop_timer_set(&room.loop, &trim, TRIM_MS);
 	room_stop_check(&room);
 }
 
@@ -315,9 +327,10 @@ warm_up(void *arg, struct err *e)
 	uint8_t hash[32];
 
 	umask(022);
-	/* The records' text and tables are large and short-lived: each in a mapping of
-	 * its own, which goes back when it is freed. */
-	mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
+	/* The records' text and tables are large and short-lived: fresh pages for each
+	 * would be a quarter of the time that the locks are held. */
+	mallopt(M_MMAP_THRESHOLD, HEAP_UP_TO);
+	mallopt(M_TRIM_THRESHOLD, HEAP_UP_TO);
 	if (sha256(span_str("warm"), hash) < 0)
 		return err_set(e, ERR_INTERNAL, "cannot start libcrypto");
 	/* A graph root that is not fit is told to who asks for something, not to who
