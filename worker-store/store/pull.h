@@ -153,6 +153,8 @@ bool space_reserve(struct pull *p);
 /* The same for one that begins, if that was left to another pull. */
 bool space_reserve_late(struct pull_layer *l);
 struct space_claim *space_of(struct pull_layer *l);
+/* Its hash room has let so many bytes pass. */
+void space_passed(struct pull_layer *l, uint64_t uncompressed);
 /* Its room asks for more. Negative: it broke the protocol. */
 int space_hash_more(struct pull_layer *l, uint64_t uncompressed);
 int space_apply_more(struct pull_layer *l, uint64_t entries);

@@ -282,8 +282,7 @@ hash_message(struct helper *h, struct ipc_msg *m)
 		return 0;
 	switch (m->type) {
 	case MSG_hash_progress:
-		space_used(
-		    &l->pull->room->space, space_of(l), m->hash_progress.uncompressed);
+		space_passed(l, m->hash_progress.uncompressed);
 		layer_moved(l, m->hash_progress.uncompressed);
 		pull_progress(l->pull, l->index, STAGE_FETCH,
 		    m->hash_progress.compressed < l->size ? m->hash_progress.compressed

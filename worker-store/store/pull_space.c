@@ -4,6 +4,8 @@
  * for. */
 #include "worker-store/store/pull.h"
 
+#include "common/ipc/ring.h"
+
 #include <errno.h>
 
 struct space_claim *
@@ -125,6 +127,17 @@ more_inodes(struct pull_layer *l)
 	return r == 0 ? port_send(&l->apply.port, &m) : 0;
 }
 
+/* What hash has let pass may still lie in the ring to the applier: nothing of it is on
+ * the disk, nor taken off what the file system says is free. */
+void
+space_passed(struct pull_layer *l, uint64_t uncompressed)
+{
+	const uint64_t ring = (uint64_t)RING_TAR.slot_size * RING_TAR.slots;
+
+	space_used(&l->pull->room->space, space_of(l),
+	    uncompressed > ring ? uncompressed - ring : 0);
+}
+
 int
 space_hash_more(struct pull_layer *l, uint64_t uncompressed)
 {
@@ -132,7 +145,7 @@ space_hash_more(struct pull_layer *l, uint64_t uncompressed)
 
 	if (l->more_bytes || l->hash_only || uncompressed != c->bytes)
 		return -1;
-	space_used(&l->pull->room->space, c, uncompressed);
+	space_passed(l, uncompressed);
 	return more_bytes(l);
 }
 
