@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@
 
 #define PAGE 4096u
 #define SPIN 200
+#define BELL_TRIES 1000 /* a millisecond apart */
 #define WAIT_MAX 16
 
 enum { OPEN = 0 }; /* status; else RING_ENDED or RING_ABORTED */
@@ -241,9 +243,22 @@ peer_naps(const struct ring *r)
 	return atomic_load_explicit(naps, memory_order_relaxed);
 }
 
+/* A full or closed bell needs no more ringing. Where there is no memory for its one byte
+ * it is rung again, since the neighbour sleeps until it hears it. */
+static bool
+ring_bell(const struct ring *r)
+{
+	for (unsigned tries = 0; tries < BELL_TRIES; tries++) {
+		if (send(r->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ||
+		    (errno != ENOMEM && errno != ENOBUFS && errno != EINTR))
+			return true;
+		poll(NULL, 0, 1);
+	}
+	return false;
+}
+
 /* Rings once a nap. The fence pairs with the one in ring_arm: either the sleeper sees
- * what was just stored, or this side sees the nap. A full or closed bell needs no more
- * ringing. */
+ * what was just stored, or this side sees the nap. */
 static void
 wake(struct ring *r)
 {
@@ -252,7 +267,8 @@ wake(struct ring *r)
 	if (!(naps & 1) || naps == r->rung)
 		return;
 	r->rung = naps;
-	(void)!send(r->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (!ring_bell(r))
+		r->gone = true;
 }
 
 /* The neighbour's counter may only grow, and only so far that 0..slots slots are in use.
