@@ -257,7 +257,7 @@ def campaign(t, pid_of, follow=False, more=(), always=(), kind=World):
 @test(needs=["strace"])
 def store(t):
     campaign(t, lambda node: next(iter(node.rooms("store"))),
-             always=[("fsync", "EIO"), ("fsetxattr", "ENOSPC")])
+             always=[("fsync", "EIO"), ("fsync", "ENOSPC", 1), ("fsetxattr", "ENOSPC")])
 
 
 @test(needs=["strace"])

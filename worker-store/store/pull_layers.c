@@ -171,6 +171,7 @@ static void
 check_gone(struct helper *h)
 {
 	struct pull_layer *l = h->arg;
+	struct err e = {0};
 
 	if (l->pull->ended || l->pull->reason.code)
 		return;
@@ -180,8 +181,8 @@ check_gone(struct helper *h)
 	}
 	/* The checker's sync of all came after its last word; this one is for sure. */
 	if (disk_sync(l->staged.split) < 0) {
-		pull_fail(l->pull, ERR_INTERNAL, "%s: cannot sync a tar-split file: %s",
-		    l->pull->name, strerror(errno));
+		err_errno(&e, errno, "cannot sync a tar-split file");
+		pull_fail(l->pull, e.code, "%s: %s", l->pull->name, e.text);
 		return;
 	}
 	layer_done(l);
