@@ -87,6 +87,7 @@ chan_release(struct chan *c)
 		next = o->next;
 		out_free(o);
 	}
+	explicit_bzero(c->packet, c->written); /* some carry secrets */
 	free(c->packet);
 	*c = (struct chan){.fd = -1};
 }
@@ -289,6 +290,7 @@ chan_recv(struct chan *c, struct ipc_msg *m, const char **why)
 	if (n < 0) /* without memory the packet stays where it is */
 		return errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS ? CHAN_EMPTY
 									      : -errno;
+	c->written = (size_t)n > c->written ? (size_t)n : c->written;
 	int nfds = packet_fds(&h, fds);
 	if (n == 0 && nfds == 0)
 		return CHAN_CLOSED;

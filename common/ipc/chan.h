@@ -18,6 +18,7 @@ struct chan {
 	struct chan_out *queue, **queue_end; /* packets the socket had no room for */
 	size_t queued;			     /* what they cost, as CHAN_QUEUE counts it */
 	uint8_t *packet; /* last packet received: spans of the message point here */
+	size_t written;	 /* bytes of it that packets have reached */
 };
 
 /* Most memory that packets which a peer leaves unread may take before it counts as stuck
