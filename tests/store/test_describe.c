@@ -20,22 +20,10 @@ struct world {
 
 static struct world *world;
 
-/* What main.c does in the room. */
-uint64_t
-room_token(struct keeper *k)
-{
-	return ++k->tokens;
-}
-
 void
 room_log(struct keeper *k, enum log_level level, const char *fmt, ...)
 {
 	world->logged++;
-}
-
-void
-room_stop_check(struct keeper *k)
-{
 }
 
 static int

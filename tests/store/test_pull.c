@@ -163,11 +163,7 @@ test_commit_waits_for_locks(void **state)
 	    "2>&1 &)");
 	while (strncmp(slurp(w->f, "held"), "held", 4) != 0)
 		usleep(1000);
-	documents(w);
-	layer_rooms(w);
-	fill_stage(w);
-	applied(w);
-	check_room(w, &check, &token);
+	at_check(w, &check, &token);
 	checked(w, &check, token);
 	spin(&w->k, 100);
 	struct ipc_msg q = IPC_MSG(images, .req = 3);

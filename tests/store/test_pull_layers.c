@@ -185,11 +185,7 @@ check_case(struct world *w, const struct ipc_msg *m, enum err_class code)
 	struct chan check = {.fd = -1};
 	uint64_t token;
 
-	documents(w);
-	layer_rooms(w);
-	fill_stage(w);
-	applied(w);
-	check_room(w, &check, &token);
+	at_check(w, &check, &token);
 	tell(&check, m);
 	assert_ended(w, code);
 	sh(w->f, 1, "test -e @D/G/overlay-images/images.json");

@@ -25,13 +25,6 @@ struct world {
 
 static struct world *world;
 
-/* What main.c does in the room. */
-uint64_t
-room_token(struct keeper *k)
-{
-	return ++k->tokens;
-}
-
 void
 room_log(struct keeper *k, enum log_level level, const char *fmt, ...)
 {
@@ -42,11 +35,6 @@ room_log(struct keeper *k, enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(world->logged[world->n_logged++], 600, fmt, ap);
 	va_end(ap);
-}
-
-void
-room_stop_check(struct keeper *k)
-{
 }
 
 static int

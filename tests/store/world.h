@@ -68,6 +68,8 @@ void fill_stage(struct world *w);
 void applied(struct world *w);
 /* The checker's room, with its question. */
 void check_room(struct world *w, struct chan *c, uint64_t *token);
+/* A pull at its checker's question. */
+void at_check(struct world *w, struct chan *c, uint64_t *token);
 void checked(struct world *w, struct chan *c, uint64_t token);
 void whole_pull(struct world *w);
 void wait_wrong(struct world *w, bool proven);

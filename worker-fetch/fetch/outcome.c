@@ -62,7 +62,6 @@ outcome_status(
 	    *a.message ? ": " : "", a.message, hint);
 }
 
-#define CLIENT "; " /* what became of ours follows */
 #define PROXY_LOGIN \
 	"; the proxy demands a login: an entry for its host:port in the auth file"
 #define OLD "; less than TLS 1.2 is not spoken"
@@ -74,12 +73,12 @@ outcome_status(
 static const struct hint {
 	const char *detail;
 	enum err_class code;
-	const char *text;
+	const char *text; /* NULL: what became of our own certificates */
 } hints[] = {
-    {"asked for a client certificate", ERR_AUTH, CLIENT},
-    {"alert certificate required", ERR_AUTH, CLIENT},
-    {"alert bad certificate", ERR_AUTH, CLIENT}, /* this and the next: TLS 1.2 */
-    {"alert unknown ca", ERR_AUTH, CLIENT},
+    {"asked for a client certificate", ERR_AUTH, NULL},
+    {"alert certificate required", ERR_AUTH, NULL},
+    {"alert bad certificate", ERR_AUTH, NULL}, /* this and the next: TLS 1.2 */
+    {"alert unknown ca", ERR_AUTH, NULL},
     {"CONNECT tunnel failed, response 407", ERR_AUTH, PROXY_LOGIN},
     {"CONNECT tunnel failed", ERR_NETWORK, "; the proxy refuses to connect to it"},
     {"unsupported protocol", ERR_NETWORK, OLD},
@@ -106,10 +105,10 @@ outcome_broken(const struct url *url, const char *detail, bool untrusted,
 			hint = hints[i];
 	}
 	span_escape(span_str(detail), safe, sizeof(safe));
-	if (strcmp(hint.text, CLIENT) == 0)
+	if (!hint.text)
 		identity_tell(id,
 		    url_origin(url, origin, sizeof(origin)) + strlen("https://"), ours,
 		    sizeof(ours));
-	return err_set(
-	    e, hint.code, "%s: %s%s%s", outcome_place(url, place), safe, hint.text, ours);
+	return err_set(e, hint.code, "%s: %s%s%s", outcome_place(url, place), safe,
+	    hint.text ? hint.text : "; ", ours);
 }

@@ -441,15 +441,20 @@ commit_image(struct commit *c, struct image_plan *p, bool *changed)
 static int
 publish_image(struct commit *c, const struct image_plan *p)
 {
-	FD_AUTO dir = p->n ? dir_make(c->s->images, p->id, 0700) : -1;
-	if (p->n && dir < 0)
+	int lock = c->h->fd[LOCK_IMAGES];
+
+	if (!p->n)
+		return table_publish(
+		    c->s, &c->v.images, c->s->images, FILE_IMAGES, lock, c->e);
+	FD_AUTO dir = dir_make(c->s->images, p->id, 0700);
+	if (dir < 0)
 		return err_errno(c->e, -dir, "cannot make an image's directory");
-	int r = p->n ? move_items(c, p, dir) : 0;
+	int r = move_items(c, p, dir);
 	if (r < 0)
 		return r;
 	const int dirs[] = {dir, c->s->images};
-	return table_publish_on(c->s, &c->v.images, dirs, p->n ? ARRAY_LEN(dirs) : 0,
-	    c->s->images, FILE_IMAGES, c->h->fd[LOCK_IMAGES], c->e);
+	return table_publish_on(c->s, &c->v.images, dirs, ARRAY_LEN(dirs), c->s->images,
+	    FILE_IMAGES, lock, c->e);
 }
 
 /* A new image whose record did not come through leaves nothing: neither its documents nor

@@ -205,37 +205,26 @@ is_dressed(const struct store *s, const struct staged *l, struct span lower)
 	       dir_has(l->dir, "empty") == 0;
 }
 
-/* Made again from nothing where another program has changed what is below, or taken the
- * link, or when a commit is tried again. */
+/* Under the locks, with this short link; NULL = its own: then it is made again from
+ * nothing only where another program has changed what is below, or taken the link, or
+ * when a commit is tried again. */
 static int
-dress(struct store *s, const char *parent, struct staged *l, struct err *e)
+dress(struct store *s, const char *parent, struct staged *l, const char *link,
+    struct err *e)
 {
 	CLEANUP(buf_free) struct buf lower = {0};
 
 	int r = reset_diff(s, parent, l->diff, true, e);
 	if (r == 0 && parent)
 		r = make_lower(s, parent, &lower, e);
-	if (r < 0 || is_dressed(s, l, buf_span(&lower)))
+	if (r < 0 || (!link && is_dressed(s, l, buf_span(&lower))))
 		return r;
-	r = link_fresh(s, l->link);
+	if (link)
+		memcpy(l->link, link, sizeof(l->link));
+	else
+		r = link_fresh(s, l->link);
 	if (r < 0)
 		return err_errno(e, -r, "no random bytes");
-	return write_beside(l, buf_span(&lower), true, e);
-}
-
-/* With this link. */
-static int
-dress_as(struct store *s, const char *parent, struct staged *l,
-    const char link[LINK_LEN + 1], struct err *e)
-{
-	CLEANUP(buf_free) struct buf lower = {0};
-
-	int r = reset_diff(s, parent, l->diff, true, e);
-	if (r == 0 && parent)
-		r = make_lower(s, parent, &lower, e);
-	if (r < 0)
-		return r;
-	memcpy(l->link, link, sizeof(l->link));
 	return write_beside(l, buf_span(&lower), true, e);
 }
 
@@ -278,7 +267,7 @@ layer_place(
 {
 	int r = check_split(l, e);
 	if (r == 0)
-		r = dress(s, parent, l, e);
+		r = dress(s, parent, l, NULL, e);
 	if (r < 0)
 		return r;
 	FAILPOINT(LAYER_DRESSED);
@@ -461,7 +450,7 @@ layer_swap(struct store *s, const char *id, const char *parent,
 	r = link_find(s, id, layers, link);
 	if (r < 0)
 		return err_errno(e, -r, "no random bytes");
-	r = dress_as(s, parent, l, link, e);
+	r = dress(s, parent, l, link, e);
 	if (r < 0)
 		return r;
 	FAILPOINT(SWAP_DRESSED);

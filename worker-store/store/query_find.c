@@ -21,15 +21,10 @@ query_normalise(const char *text, char dst[LIMIT_NAME + 1], struct err *e)
 static struct record *
 find_normalised(struct view *v, const char *text)
 {
-	char name[REF_TEXT];
-	struct ref ref;
+	char name[LIMIT_NAME + 1];
 
-	if (ref_parse(span_str(text), &ref, NULL) < 0)
-		return NULL;
-	ref_default_tag(&ref);
-	struct record *r =
-	    ref_print_record(&ref, name) ? view_find(v, span_str(name), NULL) : NULL;
-	return r;
+	return query_normalise(text, name, NULL) ? view_find(v, span_str(name), NULL)
+						 : NULL;
 }
 
 /* What the frontend made of a short name, line by line. */
