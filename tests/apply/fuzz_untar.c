@@ -1,7 +1,9 @@
 /* A whole layer from any bytes, in a directory beside a sentinel. What is accepted must
- * give its bytes back, pass the check, and be removable. The first byte picks the size of
- * the pieces. */
+ * give its bytes back, pass the check, be found undamaged, and be removable. The first
+ * byte picks the size of the pieces. */
 #include "tests/apply/layer.h"
+
+#include "common/base/fd.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,6 +22,31 @@ mark(void *arg, int dirfd)
 	return 0;
 }
 
+static int
+same(void *arg, const uint8_t *p, size_t n)
+{
+	struct span *left = arg;
+
+	if (n > left->n || memcmp(p, left->p, n) != 0)
+		abort();
+	*left = span_from(*left, n);
+	return 0;
+}
+
+static void
+check_and_verify(struct layer *l, struct span left, const struct apply_limits *limits)
+{
+	struct apply_opaque opaque = {mark, NULL};
+	struct apply_sink sink = {same, &left};
+	FD_AUTO out = memfd_create("out", 0);
+
+	if (apply_check(l->root, l->side, out, &opaque, limits, &l->result, &l->err) < 0)
+		abort();
+	if (lseek(out, 0, SEEK_SET) != 0 ||
+	    apply_verify(l->root, out, &sink, limits, &l->result, &l->err) < 0 || left.n)
+		abort();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -27,7 +54,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct layer l;
 	struct apply_limits limits = {
 	    .bytes = 1 << 20, .entries = 1000, .depth = LIMIT_PATH_DEPTH};
-	struct apply_opaque opaque = {mark, NULL};
 
 	if (geteuid() != 0 || size == 0)
 		return 0;
@@ -36,11 +62,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (layer_untar(&l, &t, chunks[data[0] & 3], &limits) == 0) {
 		if (!layer_reassembles(&l, &t))
 			abort();
-		int out = memfd_create("out", 0);
-		if (apply_check(
-			l.root, l.side, out, &opaque, &limits, &l.result, &l.err) < 0)
-			abort();
-		close(out);
+		check_and_verify(&l, span_of(t.p, t.n), &limits);
 	} else if (l.err.code != ERR_CONTENT) {
 		abort(); /* no bytes may look like a failing disk or a bug */
 	}

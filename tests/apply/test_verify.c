@@ -175,6 +175,216 @@ test_tree_damaged(void **state)
 	layer_close(&l);
 }
 
+struct change {
+	int (*make)(int root);
+	const char *why;
+};
+
+static int
+change_mode(int root)
+{
+	return fchmodat(root, "d/suid", 0755, 0);
+}
+
+static int
+change_directory(int root)
+{
+	return fchmodat(root, "d", 0777, 0);
+}
+
+static int
+change_owner(int root)
+{
+	return fchownat(root, "l", 1, 0, AT_SYMLINK_NOFOLLOW);
+}
+
+static int
+change_group(int root)
+{
+	return fchownat(root, "d/empty", 0, 7, 0);
+}
+
+static int
+change_time(int root)
+{
+	const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 5}};
+
+	return utimensat(root, "d/empty", times, 0);
+}
+
+static int
+change_target(int root)
+{
+	const struct timespec times[2] = {{0}};
+
+	return unlinkat(root, "l", 0) < 0 || symlinkat("e", root, "l") < 0 ||
+	       utimensat(root, "l", times, AT_SYMLINK_NOFOLLOW) < 0;
+}
+
+static int
+change_type(int root)
+{
+	return unlinkat(root, "pipe", 0) < 0 || mkdirat(root, "pipe", 0644) < 0;
+}
+
+static int
+fill_empty(int root)
+{
+	FD_AUTO fd = openat(root, "d/empty", O_WRONLY);
+
+	return write(fd, "x", 1) != 1;
+}
+
+static int
+lose_empty(int root)
+{
+	return unlinkat(root, "d/empty", 0);
+}
+
+static int
+lose_link(int root)
+{
+	return unlinkat(root, "l", 0);
+}
+
+static int
+lose_whiteout(int root)
+{
+	return unlinkat(root, "d/gone", 0);
+}
+
+static int
+lose_hardlink(int root)
+{
+	return unlinkat(root, "hard", 0);
+}
+
+static int
+split_hardlink(int root)
+{
+	FD_AUTO fd = -1;
+
+	if (unlinkat(root, "hard", 0) < 0)
+		return -1;
+	fd = openat(root, "hard", O_WRONLY | O_CREAT, 0644);
+	return fd < 0;
+}
+
+/* All that can be told of nodes; entry is one more entry, if any. */
+static void
+nodes_tar(struct tarball *t, const char *entry)
+{
+	tar_dir(t, "./");
+	tar_dir(t, "d");
+	tar_file(t, "d/.wh.gone", "");
+	tar_file(t, "d/.wh..wh..opq", "");
+	tar_file(t, "d/empty", "");
+	tar_head(t, (struct tar_head){.name = "d/suid", .type = '0', .mode = 04755});
+	tar_node(t, "l", '2', "d");
+	tar_file(t, "l/through", "");
+	tar_node(t, "pipe", '6', "");
+	tar_head(
+	    t, (struct tar_head){.name = "null", .type = '3', .major = 1, .minor = 3});
+	tar_node(t, "null2", '1', "null");
+	tar_file(t, "one", "content");
+	tar_node(t, "hard", '1', "one");
+	if (entry)
+		tar_file(t, entry, "");
+	tar_end(t);
+}
+
+static void
+test_nodes_differ(void **state)
+{
+	static const struct change changes[] = {
+	    {change_mode, "\"d/suid\" of its tree has another mode"},
+	    {change_directory, "\"d\" of its tree has another mode"},
+	    {change_owner, "\"l\" of its tree has another owner"},
+	    {change_group, "\"d/empty\" of its tree has another owner"},
+	    {change_time, "\"d/empty\" of its tree has another time"},
+	    {change_target, "\"l\" of its tree leads elsewhere"},
+	    {change_type, "\"pipe\" of its tree is something else"},
+	    {fill_empty, "\"d/empty\" of its tree has another size"},
+	    {lose_empty, "\"d/empty\" of its tree is missing"},
+	    {lose_link, "\"l\" of its tree is missing"},
+	    {lose_whiteout, "\"d/.wh.gone\" of its tree is missing"},
+	    {lose_hardlink, "\"hard\" of its tree is missing"},
+	    {split_hardlink, "\"hard\" of its tree is another file"},
+	};
+	struct tarball t = {0};
+	struct layer l;
+	struct out o = {0};
+
+	nodes_tar(&t, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+		FD_AUTO split = make_layer(&l, &t);
+		if (verify(&l, split, &o, NULL) < 0)
+			fail_msg("%s", l.err.text);
+		assert_int_equal(changes[i].make(l.root), 0);
+		expect(&l, split, changes[i].why);
+		layer_close(&l);
+	}
+	tar_free(&o.got);
+	tar_free(&t);
+}
+
+/* A tree for a user namespace has other owners. */
+static void
+test_shifted(void **state)
+{
+	struct apply_limits limits = APPLY_LIMITS_DEFAULT;
+	struct tarball t = {0};
+	struct layer l;
+	struct out o = {0};
+
+	nodes_tar(&t, NULL);
+	FD_AUTO split = make_layer(&l, &t);
+	assert_int_equal(fchownat(l.root, "d", 100000, 100000, 0), 0);
+	expect(&l, split, "another owner");
+	limits.shifted = true;
+	assert_int_equal(verify(&l, split, &o, &limits), 0);
+	assert_int_equal(fchmodat(l.root, "d", 0700, 0), 0);
+	assert_true(verify(&l, split, &o, &limits) < 0);
+	assert_non_null(strstr(l.err.text, "another mode"));
+	tar_free(&o.got);
+	tar_free(&t);
+	layer_close(&l);
+}
+
+/* tar-split of an archive that no applier of ours would take, over the tree of one that
+ * it did: what another program made of it is not known. */
+static void
+test_archives_of_others(void **state)
+{
+	static const char *const entries[] = {"d/empty", "d/../x", ".wh..wh.plnk"};
+	struct tarball t = {0};
+	struct layer l;
+	struct out o = {0};
+
+	for (size_t i = 0; i <= ARRAY_LEN(entries); i++) {
+		bool bad_sum = i == ARRAY_LEN(entries);
+		nodes_tar(&t, NULL);
+		FD_AUTO own = make_layer(&l, &t);
+		assert_true(own >= 0 && lose_link(l.root) == 0);
+		tar_free(&t);
+		nodes_tar(&t, bad_sum ? NULL : entries[i]);
+		if (bad_sum)
+			t.p[t.header + 148] ^= 1;
+		FD_AUTO split = memfd_create("split", 0);
+		struct tar_split *s = tar_split_new(split);
+		uint64_t bytes;
+		assert_int_equal(tar_split_segment(s, span_of(t.p, t.n)), 0);
+		assert_int_equal(tar_split_finish(s, &bytes), 0);
+		tar_split_free(s);
+		if (verify(&l, split, &o, NULL) < 0)
+			fail_msg("%zu: %s", i, l.err.text);
+		assert_memory_equal(o.got.p, t.p, t.n);
+		tar_free(&t);
+		layer_close(&l);
+	}
+	tar_free(&o.got);
+}
+
 static void
 write_split(int fd, const void *text, size_t n)
 {
@@ -334,6 +544,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_same_bytes),
 	    cmocka_unit_test(test_tree_damaged),
+	    cmocka_unit_test(test_nodes_differ),
+	    cmocka_unit_test(test_shifted),
+	    cmocka_unit_test(test_archives_of_others),
 	    cmocka_unit_test(test_split_damaged),
 	    cmocka_unit_test(test_hostile_lines),
 	    cmocka_unit_test(test_line_limit),

@@ -58,6 +58,15 @@ def lengthen(store, image):
         file.write(b"+")
 
 
+def other_mode(store, image):
+    os.chmod(file_of(store, image, "opt/name"), 0o4755)
+
+
+def node_lost(store, image):
+    """No byte of the tar was in it."""
+    os.unlink(file_of(store, image, "opt/link"))
+
+
 def turn_to_link(store, image):
     os.unlink(file_of(store, image))
     os.symlink("/etc/passwd", file_of(store, image))
@@ -114,6 +123,8 @@ KINDS = {
     "flip": (flip, "layer", "other content", False),
     "lose": (lose, "layer", "is missing", False),
     "lengthen": (lengthen, "layer", "another size", False),
+    "other-mode": (other_mode, "layer", "\"opt/name\" of its tree has another mode", False),
+    "node-lost": (node_lost, "layer", "\"opt/link\" of its tree is missing", False),
     "turn-to-link": (turn_to_link, "layer", "is missing", False),
     "split-cut": (split_cut, "layer", "tar-split file is damaged", False),
     "split-of-another": (split_of_another, "layer", "do not give the layer's bytes", False),
@@ -125,12 +136,12 @@ KINDS = {
     "document-lost": (document_lost, "image", "cannot be found", True),
     "document-changed": (document_changed, "image", "do not hash to", False),
 }
-OF_PODMAN = ("flip", "lose", "split-cut", "split-of-another", "document-lost")
+OF_PODMAN = ("flip", "lose", "other-mode", "node-lost", "split-cut", "split-of-another", "document-lost")
 MENDED = ("link-lost", "lower-lost", "short-link-lost")
 
 
 def make(name, base):
-    own = Tar().dir("opt").add("opt/big", images.text(150000, name)).add("opt/name", name)
+    own = Tar().dir("opt").add("opt/big", images.text(150000, name)).add("opt/name", name).symlink("opt/link", "name")
     return images.Image([base, images.layer(own)], cmd=["/bin/hello", "hello"])
 
 
@@ -191,12 +202,17 @@ def orphans(store):
     return 7
 
 
-def incomplete(store, image):
-    """As podman leaves a layer that it had begun to delete."""
-    layer, records = own_layer(store, image), store.layers()
-    next(l for l in records if l["id"] == layer)["flags"] = {"incomplete": True}
+def change_record(store, layer, **members):
+    records = store.layers()
+    next(l for l in records if l["id"] == layer).update(members)
     with open(store.root + "/overlay-layers/layers.json", "w") as file:
         json.dump(records, file)
+
+
+def incomplete(store, image):
+    """As podman leaves a layer that it had begun to delete."""
+    layer = own_layer(store, image)
+    change_record(store, layer, flags={"incomplete": True})
     return layer
 
 
@@ -232,6 +248,21 @@ def damage_is_found_and_mended(t):
     repairs(t, world)
     time.sleep(max(0, copied + YOUNG - time.monotonic()))
     refetches(t, world, again)
+
+
+@test
+def a_tree_for_a_user_namespace_is_whole(t):
+    """As podman makes them where mounts cannot shift owners."""
+    store, image = t.store(), make("shifted", images.layer(images.base(t.session)))
+    t.pull(store, "-q", t.real().push(image, "check/shifted"))
+    layer = own_layer(store, image)
+    t.run(["chown", "-h", "-R", "100000:100000", store.diff(layer)])
+    one = {"container_id": 0, "host_id": 100000, "size": 65536}
+    change_record(store, layer, uidmap=[one], gidmap=[one])
+    t.eq(check(t, store, "--deep"), [], "shifted")
+    change_record(store, layer, uidmap=[], gidmap=[])
+    rows = check(t, store, "--deep", expect=7)
+    t.ok([r[0] for r in rows] == [layer] and "has another owner" in rows[0][2], rows)
 
 
 def repairs(t, world):

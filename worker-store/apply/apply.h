@@ -23,6 +23,7 @@ struct apply_limits {
 	uint64_t entries; /* of the archive, global headers included */
 	uint32_t depth;	  /* components of one name, at most LIMIT_PATH_DEPTH */
 	bool unsynced;	  /* of a check: the tree is not made durable */
+	bool shifted;	  /* of a verification: the tree's owners are not the tar's */
 	/* Entries that may be made before `more` is asked for the next; it answers how
 	 * many in all, or a negative errno that untar forwards unchanged. NULL: all. */
 	uint64_t granted;
@@ -98,9 +99,10 @@ struct apply_sink {
 
 /* Puts the tar of a layer together from its tar-split file (read from where its offset
  * is) and the tree, as its readers do, links inside the tree followed. What comes out is
- * for somebody else to hash; this only sees what is plainly wrong: 0, or negative with
- * *err (unless the sink failed) naming the first such file. limits: `bytes` of the tar,
- * `entries`. result: these two. */
+ * for somebody else to hash; this only sees what is plainly wrong, in content and then in
+ * what compare.h looks at: 0, or negative with *err (unless the sink failed) naming the
+ * first such node. limits: `bytes` of the tar, `entries`, `shifted`. result: the first
+ * two. */
 int apply_verify(int root, int split, const struct apply_sink *sink,
     const struct apply_limits *limits, struct apply_result *result,
     struct err *err) MUST_CHECK;

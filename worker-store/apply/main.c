@@ -388,7 +388,8 @@ run_verify(int root)
 	s.rate = m.verify.rate;
 	struct apply_limits limits = {.bytes = m.verify.bytes,
 	    .entries = LIMIT_LAYER_ENTRIES,
-	    .depth = LIMIT_PATH_DEPTH};
+	    .depth = LIMIT_PATH_DEPTH,
+	    .shifted = m.verify.shifted};
 	r = apply_verify(root, split, &sink, &limits, &s.result, &e);
 	if (r == 0)
 		r = put_end();

@@ -1,4 +1,5 @@
 #include "worker-store/apply/apply.h"
+#include "worker-store/apply/compare.h"
 #include "worker-store/apply/isal.h"
 #include "worker-store/apply/path.h"
 #include "worker-store/apply/split_read.h"
@@ -22,6 +23,7 @@ struct verify {
 	const struct apply_limits *limits;
 	struct err *err;
 	struct split_reader split;
+	struct compare nodes;
 	struct apply_result *result;
 	uint8_t *piece;
 };
@@ -43,7 +45,8 @@ give(struct verify *v, const uint8_t *p, size_t n)
 		    "its tar-split file describes more than the %llu bytes it has",
 		    (unsigned long long)v->limits->bytes);
 	v->result->bytes += n;
-	return v->sink->put(v->sink->arg, p, n);
+	int r = compare_take(&v->nodes, p, n, v->err);
+	return r < 0 ? r : v->sink->put(v->sink->arg, p, n);
 }
 
 /* An open that fails for want of something in this process says nothing of the file. */
@@ -112,14 +115,15 @@ run(struct verify *v, int split)
 	int r = split_read_open(&v->split, split);
 
 	v->piece = malloc(PIECE);
-	if (r < 0 || !v->piece)
+	if (compare_init(&v->nodes, v->root, v->limits->shifted) < 0 || r < 0 ||
+	    !v->piece)
 		return err_errno(v->err, ENOMEM, "cannot verify the layer");
 	while ((r = split_read(&v->split, &rec, v->err)) > 0) {
 		r = take_record(v, &rec);
 		if (r < 0)
 			return r;
 	}
-	return r;
+	return r < 0 ? r : compare_end(&v->nodes, v->err);
 }
 
 int
@@ -132,6 +136,7 @@ apply_verify(int root, int split, const struct apply_sink *sink,
 	*result = (struct apply_result){0};
 	int r = run(&v, split);
 	split_read_free(&v.split);
+	compare_free(&v.nodes);
 	free(v.piece);
 	return r;
 }

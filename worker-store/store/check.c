@@ -197,7 +197,7 @@ step_trees(struct check *c)
 	c->tree.moved = tree_moved;
 	c->tree.arg = c;
 	c->tree.room = c->room;
-	deep_begin(&c->tree, view_layer(&c->in.look.view, c->at)->id, diff_id, size);
+	deep_begin(&c->tree, view_layer(&c->in.look.view, c->at), diff_id, size);
 	return true;
 }
 

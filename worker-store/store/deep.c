@@ -228,7 +228,8 @@ static void
 apply_ask(struct helper *h)
 {
 	struct deep *d = h->arg;
-	struct ipc_msg m = IPC_MSG(verify, .bytes = d->size, .rate = d->room->check_rate);
+	struct ipc_msg m = IPC_MSG(
+	    verify, .bytes = d->size, .rate = d->room->check_rate, .shifted = d->shifted);
 
 	m.fds[0] = d->split;
 	m.nfds = 1;
@@ -279,9 +280,18 @@ hash_ask(struct helper *h)
 	    d->room, &d->apply, APPLY_VERIFY, d->pull, h->token, d->diff, &ops);
 }
 
+static bool
+any(struct span array)
+{
+	struct json_iter it = json_iter(array);
+	struct span first;
+
+	return json_next(&it, &first);
+}
+
 void
-deep_begin(struct deep *d, struct span id, const uint8_t diff_id[DIGEST_BYTES],
-    uint64_t diff_size)
+deep_begin(struct deep *d, const struct record *layer,
+    const uint8_t diff_id[DIGEST_BYTES], uint64_t diff_size)
 {
 	static const struct helper_ops ops = {
 	    hash_ask, hash_message, part_gone, room_failed};
@@ -293,8 +303,9 @@ deep_begin(struct deep *d, struct span id, const uint8_t diff_id[DIGEST_BYTES],
 	    .room = room,
 	    .pull = pull_of(room),
 	    .size = diff_size,
-	    .diff = diff_open(&room->store, id),
-	    .split = split_open(&room->store, id),
+	    .shifted = any(layer->uidmap) || any(layer->gidmap),
+	    .diff = diff_open(&room->store, layer->id),
+	    .split = split_open(&room->store, layer->id),
 	    .busy = true};
 	memcpy(d->diff_id, diff_id, sizeof(d->diff_id));
 	d->inode = inode_of(d->diff);

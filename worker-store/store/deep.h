@@ -27,6 +27,7 @@ struct deep {
 	struct helper hash, apply;
 	struct loop_timer soon, span;
 	uint64_t pull, size;
+	bool shifted;	      /* the tree's owners */
 	uint64_t bytes, seen; /* of them hashed by now, and when the span began */
 	uint8_t diff_id[DIGEST_BYTES];
 	int diff, split;
@@ -35,9 +36,10 @@ struct deep {
 	struct err why;
 };
 
-/* The result comes through `done`, never from inside this call. */
-void deep_begin(struct deep *d, struct span id, const uint8_t diff_id[DIGEST_BYTES],
-    uint64_t diff_size);
+/* layer: its record, not kept; diff_id and diff_size as inspect_verifiable() gave them.
+ * The result comes through `done`, never from inside this call. */
+void deep_begin(struct deep *d, const struct record *layer,
+    const uint8_t diff_id[DIGEST_BYTES], uint64_t diff_size);
 
 /* Ends it; nothing follows. Harmless when nothing runs. */
 void deep_end(struct deep *d);

@@ -50,8 +50,8 @@ static const struct field layer_fields[] = {
     {KEY("uidset"), INTS, 0},
     {KEY("gidset"), INTS, 0},
     {KEY("flags"), FLAGS, AT(flags)},
-    {KEY("uidmap"), OBJECTS, 0},
-    {KEY("gidmap"), OBJECTS, 0},
+    {KEY("uidmap"), OBJECTS, AT(uidmap)},
+    {KEY("gidmap"), OBJECTS, AT(gidmap)},
     {KEY("big-data-names"), STRINGS, AT(keys)},
 };
 

@@ -31,6 +31,7 @@ struct record {
 	struct span names, history, mapped, keys; /* json: arrays of strings */
 	struct span sizes, digests, flags;	  /* json: objects */
 	struct span metadata;			  /* json: string */
+	struct span uidmap, gidmap;		  /* json: arrays of objects */
 	int64_t diff_size, blob_size, count;
 	bool incomplete; /* flags.incomplete */
 };
