@@ -303,6 +303,25 @@ POKED(minor_text, 337, "abc")
 POKED(magic_odd, 257, "ustarX00")
 POKED(star_format, 508, "tar")
 
+/* What only some readers take from a header of that kind. */
+#define POKED_IN(fn, as, at, bytes)                                                    \
+	static void fn(struct tarball *t)                                              \
+	{                                                                              \
+		tar_head(t, (struct tar_head){.name = "n", .type = '0', .magic = as}); \
+		tar_poke(t, at, bytes, sizeof(bytes) - 1);                             \
+	}
+POKED_IN(v7_minor_text, "\0\0\0\0\0\0\0", 337, "abc")
+POKED_IN(gnu_map, "ustar  ", 386, "0")
+POKED_IN(gnu_map_goes_on, "ustar  ", 482, "\1")
+POKED_IN(gnu_real_size, "ustar  ", 483, "00000000005")
+POKED_IN(gnu_real_size_end, "ustar  ", 494, "1")
+
+static void
+prefix_with_slash(struct tarball *t)
+{
+	tar_head(t, (struct tar_head){.name = "f", .type = '0', .prefix = "d/"});
+}
+
 static void
 size_beyond_stream(struct tarball *t)
 {
@@ -677,7 +696,12 @@ const struct refusal refusals[] = {
     R("T18", "with a size", size_on_device),
     R("T18", "with a size", size_on_fifo),
     R("T18", "invalid number", minor_text),
+    R("T18", "invalid number", v7_minor_text),
     R("T19", "old GNU sparse", type_sparse),
+    R("T19", "old GNU sparse", gnu_map),
+    R("T19", "old GNU sparse", gnu_map_goes_on),
+    R("T19", "old GNU sparse", gnu_real_size),
+    R("T19", "old GNU sparse", gnu_real_size_end),
     R("T19", "sparse", sparse_descending),
     R("T19", "sparse", sparse_overlap),
     R("T19", "sparse", sparse_beyond),
@@ -749,6 +773,7 @@ const struct refusal refusals[] = {
     R("T24", "cut off", cut_header),
     R("T24", "cut off", cut_padding),
     R("T26", "slash at its end", file_with_slash),
+    R("T26", "slash at its end", prefix_with_slash),
     R("T26", "slash at its end", fifo_with_slash),
     R("T26", "over 255", name_256),
     R("T26", "without a target", link_without_target),

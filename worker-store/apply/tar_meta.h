@@ -1,4 +1,5 @@
-/* The second opinion: libarchive decodes the entries that tar_scan let through.
+/* The second opinion: libarchive decodes the entries with extended headers that tar_scan
+ * let through.
  *
  * It is given the headers only, as tar_scan_body() rewrote them, and asked to skip
  * payloads; just a sparse file's payload does it read, to find the regions. Whatever it

@@ -15,6 +15,8 @@
 #define F_PREFIX 345, 155
 #define F_GNU_ATIME 345, 12
 #define F_GNU_CTIME 357, 12
+#define AT_GNU_SPARSE 386
+#define GNU_SPARSE_BYTES 109 /* map, whether it goes on, real size */
 #define AT_TYPE 156
 #define AT_MAGIC 257
 #define AT_STAR 508
@@ -182,8 +184,9 @@ numbers_read(const uint8_t *b, int format, struct numbers *n)
 	    !field_number(b, F_GID, &n->gid) || !field_number(b, F_SIZE, &n->size) ||
 	    !field_number(b, F_MTIME, &n->mtime))
 		return false;
-	if (format != FORMAT_V7 && (!field_number(b, F_MAJOR, &n->major) ||
-				       !field_number(b, F_MINOR, &n->minor)))
+	/* V7 has no such fields; what looks like neither is no tar to some readers. */
+	if (!field_number(b, F_MAJOR, format == FORMAT_V7 ? &ignored : &n->major) ||
+	    !field_number(b, F_MINOR, format == FORMAT_V7 ? &ignored : &n->minor))
 		return false;
 	if (format == FORMAT_GNU && (!field_number(b, F_GNU_ATIME, &ignored) ||
 					!field_number(b, F_GNU_CTIME, &ignored)))
@@ -207,6 +210,9 @@ entry_names(struct tar_scan *t, const uint8_t *b, int format, struct err *err)
 	if (!named) {
 		size_t at = 0;
 		if (format == FORMAT_USTAR && prefix.n) {
+			if (prefix.p[prefix.n - 1] == '/')
+				return bad(
+				    err, "a name's first half with a slash at its end");
 			memcpy(e->name, prefix.p, prefix.n);
 			e->name[prefix.n] = '/';
 			at = prefix.n + 1;
@@ -225,6 +231,12 @@ entry_names(struct tar_scan *t, const uint8_t *b, int format, struct err *err)
 }
 
 static int
+old_sparse(struct err *err)
+{
+	return bad(err, "an old GNU sparse file; write it as pax (--format=posix)");
+}
+
+static int
 entry_kind(struct tar_scan *t, uint8_t type, struct err *err)
 {
 	static const char types[] = "05213467";
@@ -233,8 +245,7 @@ entry_kind(struct tar_scan *t, uint8_t type, struct err *err)
 	const char *at = type ? strchr(types, type) : types;
 
 	if (type == 'S')
-		return bad(
-		    err, "an old GNU sparse file; write it as pax (--format=posix)");
+		return old_sparse(err);
 	if (!at || type == '7')
 		return bad(err, "an entry of a type that image layers do not have");
 	t->entry.kind = kinds[at - types];
@@ -321,9 +332,9 @@ entry_finish(
 }
 
 static bool
-all_zero(const uint8_t *block)
+all_zero(const uint8_t *p, size_t n)
 {
-	return block[0] == 0 && memcmp(block, block + 1, TAR_BLOCK - 1) == 0;
+	return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
 }
 
 int
@@ -331,7 +342,7 @@ tar_scan_block(struct tar_scan *t, const uint8_t *block, struct err *err)
 {
 	struct numbers n;
 
-	if (all_zero(block)) {
+	if (all_zero(block, TAR_BLOCK)) {
 		int r = tar_scan_eof(t, err);
 		if (r < 0)
 			return r;
@@ -347,6 +358,9 @@ tar_scan_block(struct tar_scan *t, const uint8_t *block, struct err *err)
 		return format;
 	if (!numbers_read(block, format, &n))
 		return bad(err, "a tar header with an invalid number");
+	/* Some readers take them from an entry of any type. */
+	if (format == FORMAT_GNU && !all_zero(block + AT_GNU_SPARSE, GNU_SPARSE_BYTES))
+		return old_sparse(err);
 
 	uint8_t type = block[AT_TYPE];
 	if (type == 'x' || type == 'g' || type == 'L' || type == 'K')
