@@ -281,7 +281,7 @@ nodes_tar(struct tarball *t, const char *entry)
 	tar_file(t, "d/empty", "");
 	tar_head(t, (struct tar_head){.name = "d/suid", .type = '0', .mode = 04755});
 	tar_node(t, "l", '2', "d");
-	tar_file(t, "l/through", "");
+	tar_node(t, "e", '2', "d");
 	tar_node(t, "pipe", '6', "");
 	tar_head(
 	    t, (struct tar_head){.name = "null", .type = '3', .major = 1, .minor = 3});
@@ -356,7 +356,8 @@ test_shifted(void **state)
 static void
 test_archives_of_others(void **state)
 {
-	static const char *const entries[] = {"d/empty", "d/../x", ".wh..wh.plnk"};
+	static const char *const entries[] = {
+	    "d/empty", "d/../x", ".wh..wh.plnk", "e/empty"};
 	struct tarball t = {0};
 	struct layer l;
 	struct out o = {0};

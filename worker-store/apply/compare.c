@@ -73,7 +73,8 @@ enter(struct compare *c, const struct path *p)
 	memcpy(was->text, p->text, was->n);
 	was->text[was->n] = 0;
 	c->parent = beneath_open(c->root, was->text, O_PATH | O_DIRECTORY, false);
-	if (c->parent == -ELOOP)
+	c->linked = c->parent == -ELOOP;
+	if (c->linked)
 		c->parent = beneath_open(c->root, was->text, O_PATH | O_DIRECTORY, true);
 	return c->parent < 0 ? c->parent : 0;
 }
@@ -188,6 +189,8 @@ compare_entry(struct compare *c, struct err *err)
 	int r = look(c, &c->path, &st, &inside, err);
 	if (r < 0)
 		return r;
+	if (c->linked)
+		return forget(c);
 	/* Below what is hidden itself no whiteout is made; a later entry of the layer may
 	 * have taken its place. */
 	if (class == PATH_WHITEOUT)

@@ -2,11 +2,12 @@
  * together. A hash judges the bytes; it sees no owner, no mode, no link and no node
  * without content.
  *
- * A difference is what can be told for sure. An archive that the scanner refuses, or with
- * a name twice, was untarred by another program by rules of its own: nothing is said of
- * its nodes. Not looked at: devices (which an applier leaves out), the root, extended
- * attributes, attributes of nodes with several names (the last header won), times after
- * 2038 (file systems cut them), what is in the tree without being in the tar. */
+ * A difference is what can be told for sure. Of the nodes of an archive that the scanner
+ * refuses nothing is said, nor where two entries may be for one place (a name twice, an
+ * entry behind a symlink): another program untarred it by rules of its own. Not looked
+ * at: devices (which an applier leaves out), the root, extended attributes, attributes of
+ * nodes with several names (the last header won), times after 2038 (file systems cut
+ * them), what is in the tree without being in the tar. */
 #ifndef BULKHEAD_APPLY_COMPARE_H
 #define BULKHEAD_APPLY_COMPARE_H
 
@@ -25,6 +26,7 @@ struct compare {
 	struct seen names;
 	struct path path, parent_path;
 	int parent;	/* O_PATH, of parent_path; -1: none */
+	bool linked;	/* a symlink led there */
 	struct err why; /* the first difference; one of a time gives way to another */
 	bool why_time;
 };
