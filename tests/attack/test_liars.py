@@ -445,6 +445,7 @@ def frontend(t):
         ("metadata", [NETWORK, POLICY], "169.254", base),
         ("many-fetchers", [0] + ended, "", base),
         ("same-fetcher", ended, "", base),
+        ("agains", 0, "", {"config": config}),
         ("ends-all", [0] + ended, "", base),
         ("terminal", 255, "x1b", {"ref": ref + "-none", "config": config}),
     ])

@@ -81,6 +81,19 @@ many_questions(struct chan *c, struct ipc_msg *m)
 	return true;
 }
 
+/* Layers begin anew that nothing is wrong with: of its pull, and of pulls that are none.
+ */
+static bool
+agains(struct chan *c, struct ipc_msg *m)
+{
+	for (uint64_t pull = 0; pull < 4; pull++)
+		for (uint64_t index = 0; index < LIMIT_LAYERS; index++) {
+			struct ipc_msg lie = IPC_MSG(again, .pull = pull, .index = index);
+			liar_say(liar_chan(CH_frontend_store), &lie);
+		}
+	return true;
+}
+
 static bool
 tags(struct chan *c, struct ipc_msg *m)
 {
@@ -296,6 +309,7 @@ const struct lie liar_lies[] = {
     {"many-status", MSG_pull, many_status},
     {"metadata", MSG_want_fetch, metadata},
     {"many-fetchers", MSG_want_fetch, many_fetchers},
+    {"agains", MSG_want_fetch, agains},
     {"same-fetcher", MSG_want_fetch, liar_twice},
     {"steals", 0, steals},
     {"steals-token", 0, steals_token},
