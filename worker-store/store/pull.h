@@ -134,9 +134,15 @@ void document_free(struct document *d);
 /* Has the pull's name and this manifest judged, and goes on with the layers. */
 void pull_judge(struct pull *p, const uint8_t digest[DIGEST_BYTES]);
 
-/* pull_layers.c */
+/* pull_layer.c */
 /* The frontend's number of a layer's request. */
 #define LAYER_REQ(index) (UINT64_C(1) << 40 | (index))
+/* Asks for the rooms of a waiting layer. It waits still if nothing came of that. */
+void layer_start(struct pull_layer *l);
+/* Tells the frontend. */
+void layer_tell(const struct pull_layer *l, enum layer_state state, uint64_t token);
+
+/* pull_layers.c */
 /* The frontend has it fetched from elsewhere. */
 void layer_again(struct pull *p, uint64_t index);
 /* Starts what may start; after each change of a layer, and when the janitor is ready. */
