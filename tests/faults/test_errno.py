@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import re
+import signal
 import sys
 import threading
 import time
@@ -84,9 +85,25 @@ class Tamper:
             t.ok(time.monotonic() < deadline and self.process.poll() is None, "strace:", seen)
             seen += self.process.stderr.read() or b""
             time.sleep(0.002)
+        self.stopped = threading.Event()
+        self.killer = threading.Thread(target=self.kill_crashed)
+        if follow:
+            self.killer.start()
+
+    def kill_crashed(self):
+        """The kernel ends who crashes. Traced, the signal comes from strace, and a room, being the
+        first process of its namespace, does not hear it: it would crash for ever."""
+        with open(self.log, errors="replace") as file:
+            while not self.stopped.wait(0.05):
+                for pid in set(re.findall(r"^(\d+) +--- SIGSEGV", file.read(), re.M)):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
 
     def stop(self):
         """The lines of its trace."""
+        self.stopped.set()
+        if self.killer.is_alive():
+            self.killer.join()
         if self.process in self.t.busy:
             self.process.terminate()
             self.process.wait(20)
