@@ -18,7 +18,7 @@ from verify import problems
 MINUTES = float(os.environ["SOAK_MINUTES"])
 ROOMS = ("frontend", "store", "fetch", "dial", "hash", "inflate", "apply", "document", "verdict")
 # What the process of a daemon may take more than at the first measure, at rest.
-PSS_KIB, FDS, DISK = 4096, 4, 1 << 20
+KIB, FDS, DISK = 4096, 4, 1 << 20
 
 
 def made(t, server):
@@ -139,7 +139,7 @@ class Soak:
                              stdout=subprocess.PIPE, check=True, text=True).stdout
         with open("/proc/%d/status" % self.node.process.pid) as file:
             rss = next(int(l.split()[1]) for l in file if l.startswith("VmRSS"))
-        return {"pss": self.node.pss(), "supervisor": rss, "fds": fds, "processes": len(pids),
+        return {"memory": self.node.own_memory(), "supervisor": rss, "fds": fds, "processes": len(pids),
                 "disk": int(out.split()[0])}
 
     def round(self, seconds):
@@ -160,7 +160,7 @@ class Soak:
         """Against the second measure: the first round fills caches."""
         first, last = self.measures[min(1, len(self.measures) - 1)], self.measures[-1]
         text = json.dumps({"counts": self.counts, "measures": self.measures})
-        for what, more in (("pss", PSS_KIB), ("supervisor", PSS_KIB), ("fds", FDS),
+        for what, more in (("memory", KIB), ("supervisor", KIB), ("fds", FDS),
                            ("processes", 2), ("disk", DISK)):
             self.t.ok(last[what] <= first[what] + more, "%s grew:" % what, text)
         return text

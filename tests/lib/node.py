@@ -13,13 +13,17 @@ import rawh2
 BACKOFF = 10  # seconds that a killed room may take to be there again
 
 
-def pss(pid):
+def memory(pid, key):
     """KiB."""
     try:
         with open("/proc/%d/smaps_rollup" % pid) as file:
-            return next((int(l.split()[1]) for l in file if l.startswith("Pss:")), 0)
+            return next((int(l.split()[1]) for l in file if l.startswith(key + ":")), 0)
     except OSError:
         return 0
+
+
+def pss(pid):
+    return memory(pid, "Pss")
 
 
 # Kinds of rooms that may wait for work, and the sockets that they have then: the control channel, and
@@ -141,6 +145,11 @@ class Node:
     def pss(self):
         """KiB of all its processes together."""
         return sum(pss(p) for p in [self.process.pid, *self.all_rooms()])
+
+    def own_memory(self):
+        """KiB of its lasting processes together that are theirs alone. Of pages that all processes
+        of the machine share, libraries', Pss has the more the fewer these are."""
+        return sum(memory(p, "Anonymous") for p in [self.process.pid, *self.rooms()])
 
     def kill_room(self, name):
         for pid in self.rooms(name):
