@@ -160,6 +160,7 @@ class Place:
                 os.fsync(file.fileno())
         self.loops = self.mount_disk(disk)
         if not self.loops:
+            os.unlink(disk)
             print("no loop devices: \"disk\" is a directory in /var/tmp", file=sys.stderr)
 
     def mount_disk(self, disk):
