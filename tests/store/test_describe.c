@@ -498,10 +498,13 @@ static void
 test_stop(void **state)
 {
 	struct world *w = *state;
+	struct ipc_msg good = manifest_says(w, NOTES);
+	struct chan doc;
 
 	describe(w, 1);
-	describe_stop(&w->k);
-	manifest(w, NULL, 0);
+	uint64_t token = room_given(w, &doc, DOC_MANIFEST, w->im.rq.manifest);
+	describe_stop(&w->k); /* what has begun goes on */
+	room_ends(w, &doc, token, &good, 0);
 	config(w, "app");
 	quiet(w, &w->frontend, 20);
 	describe(w, 2);
