@@ -20,8 +20,8 @@ struct check {
 	struct side_reader side;
 	struct tar_split *split;
 	uint64_t bytes, names, opaque_n;
-	int parent; /* O_PATH, of the path below; -1: none */
-	struct path path, parent_path;
+	struct beneath_parent parent;
+	struct path path;
 };
 
 static int
@@ -41,24 +41,6 @@ out_failed(struct check *c, int r)
 		     : 0;
 }
 
-/* The parent of c->path, without crossing a symlink; the one of the name before stays
- * open. */
-static int
-enter(struct check *c)
-{
-	struct path *was = &c->parent_path;
-
-	if (c->parent >= 0 && was->n == c->path.parent &&
-	    memcmp(was->text, c->path.text, was->n) == 0)
-		return 0;
-	fd_close(&c->parent);
-	was->n = c->path.parent;
-	memcpy(was->text, c->path.text, was->n);
-	was->text[was->n] = 0;
-	c->parent = beneath_open(c->root, was->text, O_PATH | O_DIRECTORY, false);
-	return c->parent < 0 ? c->parent : 0;
-}
-
 /* tar-split's reader will open the name later, as root and on the host, following links:
  * what it will find there must be this very file. */
 static int
@@ -69,8 +51,8 @@ check_file(struct check *c, const struct side_record *rec)
 	int r = path_clean(rec->data, LIMIT_PATH_DEPTH, &c->path, c->err);
 	if (r < 0)
 		return r;
-	if (c->path.n == 0 || enter(c) < 0 ||
-	    fstatat(c->parent, path_base(&c->path), &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (c->path.n == 0 || beneath_enter(c->root, &c->parent, &c->path, false) < 0 ||
+	    fstatat(c->parent.fd, path_base(&c->path), &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return mismatch(c, rec->data);
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != rec->size)
 		return mismatch(c, rec->data);
@@ -188,13 +170,16 @@ int
 apply_check(int root, int side, int out, const struct apply_opaque *opaque,
     const struct apply_limits *limits, struct apply_result *result, struct err *err)
 {
-	struct check c = {
-	    .root = root, .opaque = opaque, .limits = limits, .err = err, .parent = -1};
+	struct check c = {.root = root,
+	    .opaque = opaque,
+	    .limits = limits,
+	    .err = err,
+	    .parent = {.fd = -1}};
 
 	*result = (struct apply_result){0};
 	int r = run(&c, side, out, result);
 	tar_split_free(c.split);
 	side_read_free(&c.side);
-	fd_close(&c.parent);
+	fd_close(&c.parent.fd);
 	return r;
 }

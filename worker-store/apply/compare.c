@@ -1,8 +1,6 @@
 #include "worker-store/apply/compare.h"
 
 #include "common/base/fd.h"
-#include "worker-store/apply/tree.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,8 +10,10 @@
 int
 compare_init(struct compare *c, int root, bool shifted)
 {
-	*c = (struct compare){
-	    .root = root, .shifted = shifted, .head_want = TAR_BLOCK, .parent = -1};
+	*c = (struct compare){.root = root,
+	    .shifted = shifted,
+	    .head_want = TAR_BLOCK,
+	    .parent = {.fd = -1}};
 	c->head = malloc(LIMIT_PAX_HEADER + TAR_BLOCK);
 	return c->head ? 0 : -ENOMEM;
 }
@@ -23,7 +23,7 @@ compare_free(struct compare *c)
 {
 	free(ptr_steal(&c->head));
 	seen_free(&c->names);
-	fd_close(&c->parent);
+	fd_close(&c->parent.fd);
 }
 
 /* What was found so far may be this archive's way, too. */
@@ -59,36 +59,16 @@ leads_nowhere(int errnum)
 	       errnum == EXDEV || errnum == ENAMETOOLONG;
 }
 
-/* The parent of p, links on the way followed as untarring did. 0, or -errno. */
-static int
-enter(struct compare *c, const struct path *p)
-{
-	struct path *was = &c->parent_path;
-
-	if (c->parent >= 0 && was->n == p->parent &&
-	    memcmp(was->text, p->text, was->n) == 0)
-		return 0;
-	fd_close(&c->parent);
-	was->n = p->parent;
-	memcpy(was->text, p->text, was->n);
-	was->text[was->n] = 0;
-	c->parent = beneath_open(c->root, was->text, O_PATH | O_DIRECTORY, false);
-	c->linked = c->parent == -ELOOP;
-	if (c->linked)
-		c->parent = beneath_open(c->root, was->text, O_PATH | O_DIRECTORY, true);
-	return c->parent < 0 ? c->parent : 0;
-}
-
 /* 1 with *st, 0 when there is no such node, negative with *err; *inside: its directory is
  * there. */
 static int
 look(struct compare *c, const struct path *p, struct stat *st, bool *inside,
     struct err *err)
 {
-	int r = enter(c, p);
+	int r = beneath_enter(c->root, &c->parent, p, true);
 
 	*inside = r == 0;
-	if (r == 0 && fstatat(c->parent, path_base(p), st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (r == 0 && fstatat(c->parent.fd, path_base(p), st, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
 	if (r == 0)
 		return 1;
@@ -102,7 +82,7 @@ compare_link(struct compare *c, struct err *err)
 {
 	const struct tar_entry *e = &c->scan.entry;
 	char target[LIMIT_PATH + 1];
-	ssize_t n = readlinkat(c->parent, path_base(&c->path), target, sizeof(target));
+	ssize_t n = readlinkat(c->parent.fd, path_base(&c->path), target, sizeof(target));
 
 	if (n < 0)
 		return err_errno(err, errno, "reading a link of the layer");
@@ -189,7 +169,7 @@ compare_entry(struct compare *c, struct err *err)
 	int r = look(c, &c->path, &st, &inside, err);
 	if (r < 0)
 		return r;
-	if (c->linked)
+	if (c->parent.linked)
 		return forget(c);
 	/* Below what is hidden itself no whiteout is made; a later entry of the layer may
 	 * have taken its place. */

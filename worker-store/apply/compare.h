@@ -11,8 +11,8 @@
 #ifndef BULKHEAD_APPLY_COMPARE_H
 #define BULKHEAD_APPLY_COMPARE_H
 
-#include "worker-store/apply/path.h"
 #include "worker-store/apply/tar_scan.h"
+#include "worker-store/apply/tree.h"
 
 struct compare {
 	int root;     /* the caller's */
@@ -24,9 +24,8 @@ struct compare {
 	bool body;
 	uint64_t skip; /* of a payload */
 	struct seen names;
-	struct path path, parent_path;
-	int parent;	/* O_PATH, of parent_path; -1: none */
-	bool linked;	/* a symlink led there */
+	struct path path;
+	struct beneath_parent parent;
 	struct err why; /* the first difference; one of a time gives way to another */
 	bool why_time;
 };

@@ -37,6 +37,24 @@ beneath_open(int root, const char *path, int flags, bool follow)
 	return -errno;
 }
 
+int
+beneath_enter(int root, struct beneath_parent *at, const struct path *p, bool follow)
+{
+	struct path *was = &at->path;
+
+	if (at->fd >= 0 && was->n == p->parent && memcmp(was->text, p->text, was->n) == 0)
+		return 0;
+	fd_close(&at->fd);
+	was->n = p->parent;
+	memcpy(was->text, p->text, was->n);
+	was->text[was->n] = 0;
+	at->fd = beneath_open(root, was->text, O_PATH | O_DIRECTORY, false);
+	at->linked = follow && at->fd == -ELOOP;
+	if (at->linked)
+		at->fd = beneath_open(root, was->text, O_PATH | O_DIRECTORY, true);
+	return at->fd < 0 ? at->fd : 0;
+}
+
 static int
 failed(struct err *err, int errnum, const char *what, const char *name)
 {

@@ -76,4 +76,17 @@ int tree_finish(struct tree *t, struct err *err) MUST_CHECK;
  * O_NOFOLLOW. The fd, or -errno. */
 int beneath_open(int root, const char *path, int flags, bool follow) MUST_CHECK;
 
+/* The directory that the entry before was in. Starts with fd -1; fd_close(&fd) ends it.
+ */
+struct beneath_parent {
+	int fd;		  /* O_PATH; negative: none */
+	bool linked;	  /* a symlink led there */
+	struct path path; /* of it: text and n only */
+};
+
+/* Makes it p's parent; follow: links on the way are resolved inside the root. 0, or
+ * -errno. */
+int beneath_enter(
+    int root, struct beneath_parent *at, const struct path *p, bool follow) MUST_CHECK;
+
 #endif

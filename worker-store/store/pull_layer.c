@@ -71,7 +71,7 @@ layer_failed_so(struct pull_layer *l, uint64_t code, struct span text, bool fina
 }
 
 static void
-layer_failed(struct pull_layer *l, enum room who, uint64_t code, struct span text)
+layer_failed(struct pull_layer *l, uint64_t code, struct span text)
 {
 	layer_failed_so(l, code, text, false);
 }
@@ -81,7 +81,7 @@ room_failed(struct helper *h, const char *text)
 {
 	struct pull_layer *l = h->arg;
 
-	layer_failed(l, h->kind, ERR_INTERNAL, span_str(text));
+	layer_failed(l, ERR_INTERNAL, span_str(text));
 }
 
 /* ---- the check: another room, that never saw the tar ---- */
@@ -150,7 +150,7 @@ check_message(struct helper *h, struct ipc_msg *m)
 			return -1;
 		return owners_take(m->checked.gids, &l->gids, &l->n_gids);
 	case MSG_apply_failed:
-		layer_failed(l, ROOM_APPLY, m->apply_failed.code, m->apply_failed.text);
+		layer_failed(l, m->apply_failed.code, m->apply_failed.text);
 		return 0;
 	default:
 		return -1;
@@ -174,7 +174,7 @@ check_gone(struct helper *h)
 	if (l->pull->ended || l->pull->reason.code)
 		return;
 	if (!l->checked) {
-		layer_failed(l, ROOM_APPLY, ERR_INTERNAL, span_str(""));
+		layer_failed(l, ERR_INTERNAL, span_str(""));
 		return;
 	}
 	/* The checker's sync of all came after its last word; this one is for sure. */
@@ -214,7 +214,7 @@ layer_ready(struct pull_layer *l)
 	if (l->pull->reason.code)
 		return; /* it answered, and then failed: the pull only waits for why */
 	if (!l->hashed || (!l->applied && !l->hash_only)) {
-		layer_failed(l, ROOM_HASH, ERR_INTERNAL, span_str(""));
+		layer_failed(l, ERR_INTERNAL, span_str(""));
 		return;
 	}
 	if (l->hash_only) {
@@ -248,7 +248,7 @@ on_hashed(struct pull_layer *l, const struct msg_hashed *m)
 		snprintf(text, sizeof(text), "its bytes do not hash to %s of %llu bytes",
 		    digest_print(l->digest, want), (unsigned long long)l->size);
 		l->mismatch = true;
-		layer_failed(l, ROOM_HASH, ERR_CONTENT, span_str(text));
+		layer_failed(l, ERR_CONTENT, span_str(text));
 		return 0;
 	}
 	if (memcmp(m->diff_id, l->diff_id, sizeof(l->diff_id)) != 0) {
@@ -292,7 +292,7 @@ hash_message(struct helper *h, struct ipc_msg *m)
 	case MSG_hashed:
 		return on_hashed(l, &m->hashed);
 	case MSG_hash_failed:
-		layer_failed(l, ROOM_HASH, m->hash_failed.code, m->hash_failed.text);
+		layer_failed(l, m->hash_failed.code, m->hash_failed.text);
 		return 0;
 	default:
 		return -1;
@@ -344,7 +344,7 @@ apply_message(struct helper *h, struct ipc_msg *m)
 	case MSG_apply_more:
 		return space_apply_more(l, m->apply_more.entries);
 	case MSG_apply_failed:
-		layer_failed(l, ROOM_APPLY, m->apply_failed.code, m->apply_failed.text);
+		layer_failed(l, m->apply_failed.code, m->apply_failed.text);
 		return 0;
 	default:
 		return -1;
